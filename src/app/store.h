@@ -1,0 +1,38 @@
+/*
+ * Opening the store that a subcommand works on: --data DIR and --database-url URL to a journal URL, the lock that
+ * keeps a second writer off a data directory, and an engine over it for commands that write.
+ */
+#ifndef CREDITLEDGER_APP_STORE_H
+#define CREDITLEDGER_APP_STORE_H
+
+#include "app/options.h"
+#include "engine/engine.h"
+
+/* --data and --database-url, for the option tables of all commands. */
+#define STORE_OPTIONS                                                                                         \
+    {"data", "DIR", "directory of the embedded database", "CREDITLEDGER_DATA", "creditledger-data", "@dir"},  \
+    {"database-url", "URL", "sqlite:PATH or memory:NAME instead of --data", "CREDITLEDGER_DATABASE_URL", NULL, NULL}
+
+struct store {
+    char url[4200];         /* journal URL */
+    int lock_fd;            /* -1: not locked */
+    struct journal *journal;
+    struct catalog *catalog;
+    struct engine *engine;  /* store_open_engine only */
+    struct metrics *metrics;
+};
+
+/* Where the options point; makes no directory. */
+MUST_CHECK int store_url(const struct options *o, char *ret_url, size_t size, struct err *err);
+/* A JOURNAL_READ handle and the catalog, beside whatever else runs. */
+MUST_CHECK int store_open_read(const struct options *o, struct store *ret_store, struct err *err);
+/* The lock (ERR_BUSY with the holder's pid if another process has it), a JOURNAL_WRITE handle created and migrated
+ * as needed, catalog, metrics, and an engine that is not started. */
+MUST_CHECK int store_open_engine(const struct options *o, struct store *ret_store, struct err *err);
+void store_close(struct store *store);
+
+/* The production clock and randomness, for struct engine_config. */
+int64_t store_now(void *environment);
+void store_random(void *environment, void *ret_bytes, size_t len);
+
+#endif

@@ -1,0 +1,31 @@
+/*
+ * The ledgers and assets of a database, and how far each ledger's journal has got: small, append-only, in memory,
+ * safe from any thread. Rows never move, so pointers stay valid for the catalog's life.
+ */
+#ifndef CREDITLEDGER_ENGINE_CATALOG_H
+#define CREDITLEDGER_ENGINE_CATALOG_H
+
+#include "journal/journal.h"
+
+struct catalog;
+
+/* Reads both tables and all heads through the handle, which is not kept. */
+MUST_CHECK int catalog_new(struct journal *j, struct catalog **ret_catalog, struct err *err);
+void catalog_free(struct catalog *catalog);
+
+const struct ledger_row *catalog_ledger(const struct catalog *catalog, uint32_t id);            /* NULL: none */
+const struct ledger_row *catalog_ledger_by_name(const struct catalog *catalog, struct str name); /* NULL: none */
+const struct asset *catalog_asset(const struct catalog *catalog, uint32_t id);                  /* NULL: none */
+const struct asset *catalog_asset_by_code(const struct catalog *catalog, struct str code);      /* NULL: none */
+size_t catalog_ledgers(const struct catalog *catalog); /* ids are 1..n */
+size_t catalog_assets(const struct catalog *catalog);  /* ids are 1..n */
+
+/* The last committed seq of a ledger. */
+uint64_t catalog_head_seq(const struct catalog *catalog, uint32_t ledger);
+
+/* The engine's side: rows just committed, heads just reached. One thread. */
+void catalog_add_ledger(struct catalog *catalog, const struct ledger_row *row);
+void catalog_add_asset(struct catalog *catalog, const struct asset *row);
+void catalog_reached(struct catalog *catalog, uint32_t ledger, uint64_t seq);
+
+#endif

@@ -1,0 +1,168 @@
+/*
+ * The journal: the only truth. This is the port; behind it are the backends (sqlite, memory, later postgres), each
+ * of which passes the same behavioural suite (journal/journal_suite.c).
+ *
+ * A handle is one connection. It belongs to one thread at a time. A database has at most one JOURNAL_WRITE handle
+ * in a process (the engine's thread); JOURNAL_READ handles (queries, verify, export, backup) never block it and see
+ * committed batches only.
+ *
+ * Functions that can fail return 0 or a negative code of base/err.h with a message in `err` (which may be NULL).
+ * What they hand out lives in the arena given to them. Records are numbered by `seq` within a ledger, from 1.
+ */
+#ifndef CREDITLEDGER_JOURNAL_JOURNAL_H
+#define CREDITLEDGER_JOURNAL_JOURNAL_H
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/limits.h"
+#include "ledger/account.h"
+#include "ledger/record.h"
+#include "money/asset.h"
+
+enum journal_mode { JOURNAL_READ, JOURNAL_WRITE };
+
+struct journal_options {
+    enum journal_mode mode;
+    bool create;          /* make the database and bring its schema up to date; else it must be current */
+    int64_t now;          /* created_at of what `create` makes (ledger `main`) */
+    size_t cache_bytes;   /* page cache; 0 takes the backend's default */
+    int busy_timeout_ms;  /* how long to wait for a lock another process holds; 0 takes the default */
+    const char *vfs;      /* sqlite, tests: name of a registered VFS; NULL otherwise */
+    bool unsafe_no_sync;  /* sqlite, tests that must turn red: synchronous=OFF */
+};
+
+/* One row of `ledger`: a namespace with its own seq, accounts, keys and hash chain. */
+struct ledger_row {
+    uint32_t id; /* from 1, dense; 1 is `main` */
+    char name[LIMIT_LEDGER_NAME_MAX + 1];
+    struct floor default_floor;
+    int64_t created_at;
+};
+
+/* Where a ledger's journal ends. For an empty one: seq 0, recorded_at = created_at, hash = genesis (journal/digest.h). */
+struct ledger_head {
+    uint64_t seq;
+    int64_t recorded_at;
+    uint8_t hash[HASH_LEN];
+    uint64_t accounts; /* how many: the next account's number less 1 */
+};
+
+/* Asks for one account by number, or, where number is 0, by external id. */
+struct account_want {
+    uint32_t ledger;
+    uint64_t number;
+    struct str external_id;
+    bool found;
+    struct account account; /* if found */
+};
+
+struct key_want {
+    uint32_t ledger;
+    struct str key;
+    bool found;
+    uint64_t seq;                   /* if found */
+    uint8_t request_hash[HASH_LEN]; /* if found */
+};
+
+/* What one transaction appends: assets and ledgers first, then records in order. All of it or none. */
+struct journal_batch {
+    const struct asset *assets;
+    size_t n_assets;
+    const struct ledger_row *ledgers;
+    size_t n_ledgers;
+    const struct record *const *records; /* sealed; per ledger in seq order from the head on */
+    size_t n_records;
+};
+
+struct journal;
+struct journal_scan;
+
+typedef int journal_ledger_visit(void *ctx, const struct ledger_row *row);
+typedef int journal_asset_visit(void *ctx, const struct asset *row);
+typedef int journal_account_visit(void *ctx, const struct account *account);
+/* Non-zero from a visit stops the walk and is returned. */
+typedef int journal_entry_visit(void *ctx, const struct entry *entry, uint64_t seq);
+typedef int journal_note_visit(void *ctx, const char *note);
+/* Progress of long work: false asks to stop (ERR_CANCELLED). */
+typedef bool journal_progress(void *ctx, uint64_t done, uint64_t total);
+
+struct journal_ops {
+    void (*close)(struct journal *j);
+
+    /* --- any handle ------------------------------------------------------------------------------------------ */
+    int (*ledgers)(struct journal *j, journal_ledger_visit *visit, void *ctx, struct err *err);
+    int (*assets)(struct journal *j, journal_asset_visit *visit, void *ctx, struct err *err);
+    int (*head)(struct journal *j, uint32_t ledger, struct ledger_head *ret_head, struct err *err);
+    int (*accounts_fetch)(struct journal *j, struct account_want *wants, size_t n, struct arena *arena, struct err *err);
+    int (*keys_fetch)(struct journal *j, struct key_want *wants, size_t n, struct err *err);
+    /* A whole record; text.body and salt only if with_text and not erased. ERR_NOT_FOUND. */
+    int (*record)(struct journal *j, uint32_t ledger, uint64_t seq, bool with_text, struct arena *arena,
+        const struct record **ret_record, struct err *err);
+    /* The newest version of every lot that record `origin` brought about. */
+    int (*lots)(struct journal *j, uint32_t ledger, uint64_t origin, struct arena *arena,
+        const struct lot **ret_lots, size_t *ret_n, struct err *err);
+
+    /* --- reads that must agree with each other: between these the handle sees one state ------------------------ */
+    int (*snapshot_begin)(struct journal *j, struct err *err);
+    void (*snapshot_end)(struct journal *j);
+
+    /* Accounts in order of number, from after_number + 1, at most `limit`. */
+    int (*accounts)(struct journal *j, uint32_t ledger, uint64_t after_number, size_t limit,
+        journal_account_visit *visit, void *ctx, struct err *err);
+    /* One version of an account. ERR_NOT_FOUND. */
+    int (*entry)(struct journal *j, uint32_t ledger, uint64_t account, uint64_t version, struct entry *ret_entry,
+        uint64_t *ret_seq, struct err *err);
+    /* Versions first..last of an account, ascending, or descending if `descending`. */
+    int (*entries)(struct journal *j, uint32_t ledger, uint64_t account, uint64_t first, uint64_t last,
+        bool descending, journal_entry_visit *visit, void *ctx, struct err *err);
+    /* Backdated entries of an account among versions first..last with from <= effective_at < to, in the order of
+     * (effective_at, version), starting after (after_effective, after_version). */
+    int (*late_entries)(struct journal *j, uint32_t ledger, uint64_t account, uint64_t first, uint64_t last,
+        int64_t from, int64_t to, int64_t after_effective, uint64_t after_version, journal_entry_visit *visit,
+        void *ctx, struct err *err);
+    /* recorded_at of one record. ERR_NOT_FOUND. */
+    int (*recorded_at)(struct journal *j, uint32_t ledger, uint64_t seq, int64_t *ret_instant, struct err *err);
+
+    /* Streams records from_seq.. in order; scan_next gives NULL at the end. One scan at a time a handle; the records
+     * live until the next call of scan_next (they are in the scan's own arena). */
+    int (*scan_open)(struct journal *j, uint32_t ledger, uint64_t from_seq, bool with_text,
+        struct journal_scan **ret_scan, struct err *err);
+    int (*scan_next)(struct journal_scan *scan, const struct record **ret_record, struct err *err);
+    void (*scan_close)(struct journal_scan *scan);
+
+    /* What the database can tell about itself: schema version, missing triggers, page damage; one note a finding. */
+    int (*self_check)(struct journal *j, journal_note_visit *visit, void *ctx, struct err *err);
+    /* A consistent copy to a new file, beside a live writer. */
+    int (*backup)(struct journal *j, const char *path, journal_progress *progress, void *ctx, struct err *err);
+
+    /* --- JOURNAL_WRITE only ------------------------------------------------------------------------------------ */
+    /*
+     * One durable transaction: when it returns 0, the batch survives a crash. On failure nothing of it is in the
+     * journal; ERR_FULL, ERR_BUSY and ERR_IO may be retried, ERR_CONFLICT means that the batch does not continue
+     * the journal (somebody else wrote, or the database refused a record: the message says which invariant).
+     * An ERASURE record also deletes the text of the record it relates to.
+     */
+    int (*append)(struct journal *j, const struct journal_batch *batch, struct err *err);
+};
+
+/* Backends embed this first. */
+struct journal {
+    const struct journal_ops *ops;
+};
+
+/*
+ * Opens by URL: "sqlite:PATH" (a file), "memory:NAME" (lives as long as a handle on NAME is open in this process).
+ * ERR_CONFIG for anything else; ERR_NOT_FOUND when it does not exist and `create` is off; ERR_UNSUPPORTED when its
+ * schema is newer than this program.
+ */
+MUST_CHECK int journal_open(const char *url, const struct journal_options *options, struct journal **ret_journal,
+    struct err *err);
+void journal_close(struct journal *journal); /* NULL is fine */
+
+/* The backends' constructors, for journal_open(). `path` and `name` are what follows the scheme. */
+MUST_CHECK int journal_sqlite_open(const char *path, const struct journal_options *options,
+    struct journal **ret_journal, struct err *err);
+MUST_CHECK int journal_memory_open(const char *name, const struct journal_options *options,
+    struct journal **ret_journal, struct err *err);
+
+#endif
