@@ -47,6 +47,8 @@ MUST_CHECK bool options_int(const struct options *o, const char *name, int64_t l
 size_t options_positional(const struct options *o);
 const char *options_positional_at(const struct options *o, size_t index);
 const struct command_spec *options_command(const struct options *o);
+const struct command_spec *options_commands(const struct options *o); /* the whole table, ends with name NULL */
+bool options_has(const struct options *o, const char *name); /* the command's table has an option of that name */
 /* "creditledger verify: message" on standard error; returns code. */
 int options_fail(const struct options *o, int code, const char *format, ...) PRINTF_LIKE(3, 4);
 

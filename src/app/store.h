@@ -29,7 +29,16 @@ MUST_CHECK int store_open_read(const struct options *o, struct store *ret_store,
 /* The lock (ERR_BUSY with the holder's pid if another process has it), a JOURNAL_WRITE handle created and migrated
  * as needed, catalog, metrics, and an engine that is not started. */
 MUST_CHECK int store_open_engine(const struct options *o, struct store *ret_store, struct err *err);
+/* The same; of `tuning` (NULL: nothing) the sizes that are not 0 and the `committed` hook are taken. */
+MUST_CHECK int store_open_tuned(const struct options *o, const struct engine_config *tuning,
+    struct store *ret_store, struct err *err);
+/* An engine that was started has been stopped before. A store of zeros, never opened, is fine. */
 void store_close(struct store *store);
+
+/* The lock of a journal URL alone: *ret_fd is -1 if the URL needs none (memory). Makes the directory. ERR_BUSY names
+ * the process that holds it. */
+MUST_CHECK int store_lock(const char *url, int *ret_fd, struct err *err);
+void store_unlock(int fd); /* -1 is fine */
 
 /* The production clock and randomness, for struct engine_config. */
 int64_t store_now(void *environment);
