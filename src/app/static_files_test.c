@@ -54,7 +54,8 @@ static void page_parts_are_there(void **state)
 static void other_paths_are_not(void **state)
 {
     (void)state;
-    static const char *const paths[] = {"", "/", "/api/x", "/openapi.yam", "/openapi.yaml2", "/api//", "/apix"};
+    static const char *const paths[] = {
+        "", "/", "/api/x", "/openapi.yam", "/openapi.yaml2", "/api//", "/apix"};
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
         assert_null(static_file_find(str_of(paths[i])));
     assert_null(static_file_find(STR_NONE));
