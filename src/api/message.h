@@ -1,6 +1,6 @@
 /*
- * A request and a response of the HTTP API as plain bytes, with no HTTP library in sight: the http room makes the
- * one and sends the other; tests and scenarios do the same without a network. Pure.
+ * A request and a response of the HTTP API as plain bytes, with no HTTP library in sight: the http room makes
+ * the one and sends the other; tests and scenarios do the same without a network. Pure.
  */
 #ifndef CREDITLEDGER_API_MESSAGE_H
 #define CREDITLEDGER_API_MESSAGE_H
@@ -40,7 +40,8 @@ struct api_response {
 
 void api_response_init(struct api_response *r);
 void api_response_fini(struct api_response *r);
-void api_response_header(struct api_response *r, const char *static_name, const char *format, ...) PRINTF_LIKE(3, 4);
+void api_response_header(struct api_response *r, const char *static_name, const char *format, ...)
+    PRINTF_LIKE(3, 4);
 /* The first header of that name, STR_NONE if there is none. */
 struct str api_request_header(const struct api_request *request, const char *name);
 enum api_method api_method_parse(struct str name);
