@@ -248,7 +248,8 @@ bool str_to_bytes(struct str s, uint8_t *ret_bytes, size_t len)
 
 static uint64_t mix(uint64_t a, uint64_t b)
 {
-    unsigned __int128 product = (unsigned __int128)a * b;
+    __extension__ unsigned __int128 product = a;
+    product *= b;
     return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
