@@ -1,6 +1,6 @@
 /*
- * The ledgers and assets of a database, and how far each ledger's journal has got: small, append-only, in memory,
- * safe from any thread. Rows never move, so pointers stay valid for the catalog's life.
+ * The ledgers and assets of a database, and how far each ledger's journal has got: small, append-only, in
+ * memory, safe from any thread. Rows never move, so pointers stay valid for the catalog's life.
  */
 #ifndef CREDITLEDGER_ENGINE_CATALOG_H
 #define CREDITLEDGER_ENGINE_CATALOG_H
@@ -12,13 +12,16 @@ struct catalog;
 /* Reads both tables and all heads through the handle, which is not kept. */
 MUST_CHECK int catalog_new(struct journal *j, struct catalog **ret_catalog, struct err *err);
 void catalog_free(struct catalog *catalog);
+/* Reads again what other writers of the database may have added. The engine's thread. */
+MUST_CHECK int catalog_refresh(struct catalog *catalog, struct journal *j, struct err *err);
 
-const struct ledger_row *catalog_ledger(const struct catalog *catalog, uint32_t id);            /* NULL: none */
-const struct ledger_row *catalog_ledger_by_name(const struct catalog *catalog, struct str name); /* NULL: none */
-const struct asset *catalog_asset(const struct catalog *catalog, uint32_t id);                  /* NULL: none */
-const struct asset *catalog_asset_by_code(const struct catalog *catalog, struct str code);      /* NULL: none */
-size_t catalog_ledgers(const struct catalog *catalog); /* ids are 1..n */
-size_t catalog_assets(const struct catalog *catalog);  /* ids are 1..n */
+const struct ledger_row *catalog_ledger(const struct catalog *catalog, uint32_t id); /* NULL: none */
+const struct ledger_row *catalog_ledger_by_name(
+    const struct catalog *catalog, struct str name);                                       /* NULL: none */
+const struct asset *catalog_asset(const struct catalog *catalog, uint32_t id);             /* NULL: none */
+const struct asset *catalog_asset_by_code(const struct catalog *catalog, struct str code); /* NULL: none */
+size_t catalog_ledgers(const struct catalog *catalog);                                     /* ids are 1..n */
+size_t catalog_assets(const struct catalog *catalog);                                      /* ids are 1..n */
 
 /* The last committed seq of a ledger. */
 uint64_t catalog_head_seq(const struct catalog *catalog, uint32_t ledger);

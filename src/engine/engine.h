@@ -1,8 +1,8 @@
 /*
- * The engine: one thread that decides for all ledgers of the process. It takes whatever commands wait in its bounded
- * queue (that is the batch: no timer), fetches what they name, decides them one after another, appends the records
- * in one transaction, and only then answers (I9). A failed append fails its batch with a SERVICE refusal and forgets
- * what it had decided; nothing acknowledged is touched.
+ * The engine: one thread that decides for all ledgers of the process. It takes whatever commands wait in its
+ * bounded queue (that is the batch: no timer), fetches what they name, decides them one after another,
+ * appends the records in one transaction, and only then answers (I9). A failed append fails its batch with a
+ * SERVICE refusal and forgets what it had decided; nothing acknowledged is touched.
  *
  * engine_submit() is safe from any thread; engine_step() runs one batch on the caller's thread for tests and
  * simulation, instead of engine_start().
@@ -19,15 +19,16 @@ struct metrics;
 struct engine_config {
     struct journal *journal; /* a JOURNAL_WRITE handle; the engine's alone from now on, not closed by it */
     struct catalog *catalog; /* shared, not owned */
-    int64_t (*now)(void *environment);                               /* microseconds since the epoch */
-    void (*random)(void *environment, void *ret_bytes, size_t len);  /* unpredictable in production */
+    int64_t (*now)(void *environment);                              /* microseconds since the epoch */
+    void (*random)(void *environment, void *ret_bytes, size_t len); /* unpredictable in production */
     void *environment;
-    struct metrics *metrics;     /* may be NULL */
-    size_t queue_commands;       /* 0 takes the LIMIT_*_DEFAULT, here and below */
+    struct metrics *metrics; /* may be NULL */
+    size_t queue_commands;   /* 0 takes the LIMIT_*_DEFAULT, here and below */
     size_t queue_bytes;
     size_t commit_commands;
     size_t cache_accounts;
-    void (*committed)(void *ctx); /* on the engine's thread after every batch that wrote, before it is answered */
+    void (*committed)(
+        void *ctx); /* on the engine's thread after every batch that wrote, before it is answered */
     void *committed_ctx;
 };
 
@@ -36,10 +37,11 @@ struct answer {
     bool replayed;        /* the key was used before: this is the first answer again */
     bool dry_run;         /* decided, not recorded */
     bool created;         /* ledger, asset: it is new */
-    const struct record *record; /* effect or decline, in the submission's arena; NULL if nothing was recorded */
-    const struct asset *asset;         /* declare_asset; open_account: of the account */
-    const struct ledger_row *ledger;   /* the ledger acted on; NULL if unknown */
-    char detail[256];     /* refusals: one sentence with the numbers and names that count, else empty */
+    const struct record
+        *record; /* effect or decline, in the submission's arena; NULL if nothing was recorded */
+    const struct asset *asset;       /* declare_asset; open_account: of the account */
+    const struct ledger_row *ledger; /* the ledger acted on; NULL if unknown */
+    char detail[256]; /* refusals: one sentence with the numbers and names that count, else empty */
 };
 
 /* Commands answered together, in order. Owned by the submitter, who keeps it alive until `done` is called. */
@@ -47,9 +49,9 @@ struct submission {
     struct command *commands; /* request_hash filled; salt and random are filled by the engine */
     struct answer *answers;   /* n of them */
     size_t n;
-    bool atomic;              /* all or nothing */
-    bool stop_on_refusal;     /* what comes after the first refusal is NOT_APPLIED */
-    struct arena *arena;      /* for the answers' records */
+    bool atomic;                                 /* all or nothing */
+    bool stop_on_refusal;                        /* what comes after the first refusal is NOT_APPLIED */
+    struct arena *arena;                         /* for the answers' records */
     void (*done)(struct submission *submission); /* on the engine's thread, after the commit */
     /* The engine's while it is queued. */
     struct submission *next;
@@ -68,7 +70,8 @@ void engine_stop(struct engine *engine);
 MUST_CHECK enum refusal engine_submit(struct engine *engine, struct submission *submission);
 /* One batch on this thread; false if the queue was empty. Not together with engine_start(). */
 bool engine_step(struct engine *engine);
-/* Submits and waits; for commands of the command line and for tests. Steps the engine itself if it is not started. */
+/* Submits and waits; for commands of the command line and for tests. Steps the engine itself if it is not
+ * started. */
 void engine_call(struct engine *engine, struct submission *submission);
 
 /* False after a failed append until one succeeds: /readyz. */

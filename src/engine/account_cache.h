@@ -1,0 +1,32 @@
+/*
+ * The engine's bounded cache of account heads, found by number or by external id. Entries used since
+ * account_cache_unpin_all() stay until the next call of it, so that pointers are good for one batch; a batch
+ * that names more accounts than the capacity makes the cache grow for its duration, and account_cache_trim()
+ * brings it back. Which entries go is decided by the clock algorithm (second chance). One thread.
+ */
+#ifndef CREDITLEDGER_ENGINE_ACCOUNT_CACHE_H
+#define CREDITLEDGER_ENGINE_ACCOUNT_CACHE_H
+
+#include "ledger/account.h"
+
+struct account_cache;
+
+struct account_cache *account_cache_new(size_t capacity, uint64_t seed);
+void account_cache_free(struct account_cache *cache);
+
+/* NULL: not here. Pins what it returns. */
+struct account *account_cache_get(struct account_cache *cache, uint32_t ledger, uint64_t number);
+struct account *account_cache_find(struct account_cache *cache, uint32_t ledger, struct str external_id);
+/* Copies the account, external id included, unless it is here already (then that one is returned, unchanged).
+ */
+struct account *account_cache_put(struct account_cache *cache, const struct account *account);
+void account_cache_drop(struct account_cache *cache, uint32_t ledger, uint64_t number);
+void account_cache_clear(struct account_cache *cache);
+
+/* A new batch: nothing is pinned yet. */
+void account_cache_unpin_all(struct account_cache *cache);
+/* Evicts down to the capacity what is not pinned. */
+void account_cache_trim(struct account_cache *cache);
+size_t account_cache_size(const struct account_cache *cache);
+
+#endif

@@ -1,0 +1,194 @@
+#include "engine/catalog.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Twice the limit, so that probing stays short. */
+#define NAME_SLOTS 131072u
+#define NAME_SEED 0x6c65646765727321u
+
+struct rows {
+    _Atomic(void *) *items; /* items[id - 1]; written before n is raised, never moved */
+    _Atomic size_t n;
+    _Atomic uint32_t *slots; /* id, or 0 for empty; by hash of the name */
+};
+
+struct catalog {
+    struct rows ledgers, assets;
+    _Atomic uint64_t *head_seq; /* by ledger id - 1 */
+};
+
+static struct str ledger_name(const void *row)
+{
+    return str_of(((const struct ledger_row *)row)->name);
+}
+
+static struct str asset_name(const void *row)
+{
+    return str_of(((const struct asset *)row)->code);
+}
+
+static void *must_calloc(size_t n, size_t size)
+{
+    void *p = calloc(n, size);
+    INVARIANT_F(p != NULL, "out of memory at %zu bytes", n * size);
+    return p;
+}
+
+static void rows_init(struct rows *rows, size_t limit)
+{
+    rows->items = must_calloc(limit, sizeof *rows->items);
+    rows->slots = must_calloc(NAME_SLOTS, sizeof *rows->slots);
+}
+
+static void rows_fini(struct rows *rows)
+{
+    for (size_t i = 0; i < rows->n; i++)
+        free(atomic_load(&rows->items[i]));
+    free(rows->items);
+    free(rows->slots);
+}
+
+static void *rows_get(const struct rows *rows, uint32_t id)
+{
+    size_t n = atomic_load_explicit(&rows->n, memory_order_acquire);
+    return id >= 1 && id <= n ? atomic_load_explicit(&rows->items[id - 1], memory_order_acquire) : NULL;
+}
+
+static size_t slot_of(struct str name)
+{
+    return hash64(NAME_SEED, name.data, name.len) & (NAME_SLOTS - 1);
+}
+
+static void *rows_find(const struct rows *rows, struct str name, struct str (*name_of)(const void *))
+{
+    for (size_t slot = slot_of(name);; slot = (slot + 1) & (NAME_SLOTS - 1)) {
+        uint32_t id = atomic_load_explicit(&rows->slots[slot], memory_order_acquire);
+        if (id == 0)
+            return NULL;
+        void *row = rows_get(rows, id);
+        if (row != NULL && str_eq(name_of(row), name))
+            return row;
+    }
+}
+
+static void rows_add(struct rows *rows, uint32_t id, size_t limit, const void *row, size_t size,
+    struct str (*name_of)(const void *))
+{
+    size_t n = rows->n;
+    if (id <= n)
+        return; /* read again after a reload */
+    INVARIANT_F(id == n + 1 && n < limit, "row %u after %zu", id, n);
+    void *copy = must_calloc(1, size);
+    memcpy(copy, row, size);
+    atomic_store_explicit(&rows->items[n], copy, memory_order_release);
+    atomic_store_explicit(&rows->n, n + 1, memory_order_release);
+    size_t slot = slot_of(name_of(copy));
+    while (rows->slots[slot] != 0)
+        slot = (slot + 1) & (NAME_SLOTS - 1);
+    atomic_store_explicit(&rows->slots[slot], id, memory_order_release);
+}
+
+static int on_ledger(void *ctx, const struct ledger_row *row)
+{
+    catalog_add_ledger(ctx, row);
+    return 0;
+}
+
+static int on_asset(void *ctx, const struct asset *row)
+{
+    catalog_add_asset(ctx, row);
+    return 0;
+}
+
+int catalog_refresh(struct catalog *catalog, struct journal *j, struct err *err)
+{
+    int r = j->ops->ledgers(j, on_ledger, catalog, err);
+    if (r == 0)
+        r = j->ops->assets(j, on_asset, catalog, err);
+    for (uint32_t id = 1; r == 0 && id <= catalog_ledgers(catalog); id++) {
+        struct ledger_head head;
+        r = j->ops->head(j, id, &head, err);
+        if (r == 0)
+            catalog_reached(catalog, id, head.seq);
+    }
+    return r;
+}
+
+int catalog_new(struct journal *j, struct catalog **ret_catalog, struct err *err)
+{
+    struct catalog *catalog = must_calloc(1, sizeof *catalog);
+    rows_init(&catalog->ledgers, LIMIT_LEDGERS_MAX);
+    rows_init(&catalog->assets, LIMIT_ASSETS_MAX);
+    catalog->head_seq = must_calloc(LIMIT_LEDGERS_MAX, sizeof *catalog->head_seq);
+    int r = catalog_refresh(catalog, j, err);
+    if (r < 0) {
+        catalog_free(catalog);
+        return r;
+    }
+    *ret_catalog = catalog;
+    return 0;
+}
+
+void catalog_free(struct catalog *catalog)
+{
+    if (catalog == NULL)
+        return;
+    rows_fini(&catalog->ledgers);
+    rows_fini(&catalog->assets);
+    free(catalog->head_seq);
+    free(catalog);
+}
+
+const struct ledger_row *catalog_ledger(const struct catalog *catalog, uint32_t id)
+{
+    return rows_get(&catalog->ledgers, id);
+}
+
+const struct ledger_row *catalog_ledger_by_name(const struct catalog *catalog, struct str name)
+{
+    return rows_find(&catalog->ledgers, name, ledger_name);
+}
+
+const struct asset *catalog_asset(const struct catalog *catalog, uint32_t id)
+{
+    return rows_get(&catalog->assets, id);
+}
+
+const struct asset *catalog_asset_by_code(const struct catalog *catalog, struct str code)
+{
+    return rows_find(&catalog->assets, code, asset_name);
+}
+
+size_t catalog_ledgers(const struct catalog *catalog)
+{
+    return atomic_load_explicit(&catalog->ledgers.n, memory_order_acquire);
+}
+
+size_t catalog_assets(const struct catalog *catalog)
+{
+    return atomic_load_explicit(&catalog->assets.n, memory_order_acquire);
+}
+
+uint64_t catalog_head_seq(const struct catalog *catalog, uint32_t ledger)
+{
+    INVARIANT(ledger >= 1 && ledger <= LIMIT_LEDGERS_MAX);
+    return atomic_load_explicit(&catalog->head_seq[ledger - 1], memory_order_acquire);
+}
+
+void catalog_add_ledger(struct catalog *catalog, const struct ledger_row *row)
+{
+    rows_add(&catalog->ledgers, row->id, LIMIT_LEDGERS_MAX, row, sizeof *row, ledger_name);
+}
+
+void catalog_add_asset(struct catalog *catalog, const struct asset *row)
+{
+    rows_add(&catalog->assets, row->id, LIMIT_ASSETS_MAX, row, sizeof *row, asset_name);
+}
+
+void catalog_reached(struct catalog *catalog, uint32_t ledger, uint64_t seq)
+{
+    INVARIANT(ledger >= 1 && ledger <= LIMIT_LEDGERS_MAX);
+    atomic_store_explicit(&catalog->head_seq[ledger - 1], seq, memory_order_release);
+}
