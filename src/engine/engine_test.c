@@ -1,7 +1,4 @@
-#include <cmocka.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
+#include "base/testing.h"
 
 #include <pthread.h>
 #include <stdio.h>
