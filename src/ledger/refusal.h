@@ -59,6 +59,8 @@
         "Send the key in the body or in the Idempotency-Key header, or the same in both.")                    \
     X(TOO_MANY_ELEMENTS, too_many_elements, 121, 400, REQUEST, "Too many elements",                           \
         "Send fewer than the limit named in the detail; split the request.")                                  \
+    X(JSON_TOO_DEEP, json_too_deep, 122, 400, REQUEST, "JSON nested too deep",                                \
+        "Nest objects and arrays less deep than the limit named in the detail.")                              \
     /* amounts */                                                                                             \
     X(AMOUNT_ZERO, amount_zero, 130, 400, REQUEST, "Amount is zero", "Send an amount of at least 1.")         \
     X(AMOUNT_NEGATIVE, amount_negative, 131, 400, REQUEST, "Amount is negative",                              \
