@@ -1,16 +1,17 @@
 /*
- * Records of the journal as events: CloudEvents 1.0 (github.com/cloudevents/spec, v1.0.2). Every record is one or
- * more events, in a fixed order: first the one of the record itself, then one for each of its entries, in leg order.
+ * Records of the journal as events: CloudEvents 1.0 (github.com/cloudevents/spec, v1.0.2). Every record is
+ * one or more events, in a fixed order: first the one of the record itself, then one for each of its entries,
+ * in leg order.
  *
  *   ledger.transfer.posted.v1, .reversed.v1, .declined.v1   key: the record's id
  *   ledger.account.opened.v1, .revised.v1                   key: the account's id
- *   ledger.entry.posted.v1                                  key: the account's id; every entry, those of openings,
- *                                                           revisions, declines and erasures too, because they take
- *                                                           a version: per key the versions have no gap (I12)
+ *   ledger.entry.posted.v1                                  key: the account's id; every entry, those of
+ * openings, revisions, declines and erasures too, because they take a version: per key the versions have no
+ * gap (I12)
  *
- * Ids are `<ledger>:<seq>` and `<ledger>:<seq>:<leg>`: the same record gives the same ids for ever. An erasure has
- * the event of its entry only, with kind `erasure` and the seq whose text went. The journal is the outbox: events
- * are not stored, they are encoded from records when asked for. Pure.
+ * Ids are `<ledger>:<seq>` and `<ledger>:<seq>:<leg>`: the same record gives the same ids for ever. An
+ * erasure has the event of its entry only, with kind `erasure` and the seq whose text went. The journal is
+ * the outbox: events are not stored, they are encoded from records when asked for. Pure.
  */
 #ifndef CREDITLEDGER_EVENTS_EVENT_H
 #define CREDITLEDGER_EVENTS_EVENT_H
@@ -24,7 +25,8 @@ enum event_topic { EVENT_TOPIC_TRANSFER, EVENT_TOPIC_ENTRY, EVENT_TOPIC_ACCOUNT 
 
 struct event_source {
     struct str ledger; /* its name */
-    /* With its text if names and metadata are to be in the data; what is unreadable or erased becomes null. */
+    /* With its text if names and metadata are to be in the data; what is unreadable or erased becomes null.
+     */
     const struct record *record;
     const struct asset *const *assets; /* one an entry: the entry's */
 };
