@@ -1,8 +1,15 @@
 /*
  * The decision: (command, facts) -> a record, or a refusal. No I/O, no clock, no randomness, no allocation outside
- * the arena, no global state: the same inputs give the same bytes. Refusals come in the order of ledger/refusal.h.
- * A STATE refusal brings a `declined` record with one zero entry on the account that refused. The record lacks
- * only the hashes (journal/digest.h seals it). Pure.
+ * the arena, no global state: the same inputs give the same bytes. A STATE refusal brings a `declined` record with
+ * one zero entry on the account that refused. The record lacks only the hashes (journal/digest.h seals it). Pure.
+ *
+ * Refusals come in the order of ledger/refusal.h, the first that applies. A posting or reversal is looked at in
+ * stages; within a stage posting by posting, and of one posting the debit side before the credit side:
+ *   1. the request: what it names, accounts and currencies of the postings, then of the expectations; its time
+ *   2. status of the accounts: closed, frozen (an entry that lowers the balance people read)
+ *   3. expectations, against the heads before the first posting; for a reversal, what is left to reverse
+ *   4. the movements in their order, each on the heads that those before it left: funds (I6), range
+ *   5. the balance that an import says must result
  */
 #ifndef CREDITLEDGER_LEDGER_DECIDE_H
 #define CREDITLEDGER_LEDGER_DECIDE_H
