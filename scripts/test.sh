@@ -1,0 +1,88 @@
+# shellcheck shell=bash
+# ./dev test: builds the variants, runs what each has, and counts every test once: the last line is the sum.
+
+# run_variant NAME DIRECTORY MESON-TEST-ARGUMENT...: results go to build-results/NAME.json
+run_variant() {
+    local name=$1 directory=$2
+    shift 2
+    say "testing: $name"
+    local log=$directory/meson-logs/testlog.json
+    rm -f "$log"
+    meson test -C "$directory" --no-rebuild --num-processes "$(nproc)" --print-errorlogs "$@" >&2 || true
+    cp "$log" "build-results/$name.json" 2>/dev/null || true
+}
+
+# build_variant NAME DIRECTORY MESON-OPTION...: a variant that does not build counts as one failure.
+build_variant() {
+    local name=$1 directory=$2
+    shift 2
+    say "building: $name"
+    if configure "$directory" "$@" && compile "$directory"; then
+        return 0
+    fi
+    printf 'FAIL %s: does not build\n' "$name" >>build-results/extra.txt
+    return 1
+}
+
+# The tools of the contract's test, from PyPI, in an environment of their own. Without them that test is skipped.
+prepare_python() {
+    local venv=build-tools/venv
+    [ -f $venv/.ready ] && [ ! tests/contract/requirements.txt -nt $venv/.ready ] && return 0
+    rm -rf $venv
+    if python3 -m venv $venv >&2 && $venv/bin/pip install -q -r tests/contract/requirements.txt >&2; then
+        touch $venv/.ready
+    else
+        say "The OpenAPI validator could not be installed; its tests will be skipped."
+    fi
+}
+
+verb_test() {
+    local quick=0 patterns=()
+    for option in "$@"; do
+        case $option in
+        --quick) quick=1 ;;
+        -*) die "test takes --quick and a pattern, not $option" ;;
+        *) patterns+=("$option") ;;
+        esac
+    done
+    need_packages "${BUILD_PACKAGES[@]}" "${TEST_PACKAGES[@]}"
+    if [ $quick = 0 ]; then
+        try_packages "${BROWSER_PACKAGES[@]}" || say "No Chromium from here: the browser's tests will be skipped."
+    fi
+    fetch_ui
+    prepare_python
+    rm -rf build-results
+    mkdir -p build-results
+    : >build-results/extra.txt
+
+    local outside=()
+    [ $quick = 1 ] && outside=(--no-suite browser --no-suite slow)
+    if build_variant release build -Dtests=enabled; then
+        run_variant release build "${outside[@]}" ${patterns[@]+"${patterns[@]}"}
+    fi
+    if [ $quick = 0 ]; then
+        test_sanitized ${patterns[@]+"${patterns[@]}"}
+    fi
+    if [ $quick = 0 ] && [ ${#patterns[@]} = 0 ]; then
+        source scripts/fuzz.sh
+        fuzz_in_test
+    fi
+    python3 scripts/summary.py build-results
+}
+
+# The suites `source` (looks at the sources) and `browser` are the same in every variant: they run in release only.
+test_sanitized() {
+    local once=(--no-suite source --no-suite browser)
+    if build_variant asan build-asan -Dtests=enabled -Dbuildtype=debugoptimized -Db_sanitize=address,undefined; then
+        run_variant asan build-asan "${once[@]}" --timeout-multiplier 4 "$@"
+    fi
+    # ThreadSanitizer wants its addresses where it expects them; newer kernels spread them wider than it knows.
+    local wrapper=()
+    if setarch "$(uname -m)" -R true 2>/dev/null; then
+        wrapper=(--wrapper "setarch $(uname -m) -R")
+    fi
+    if build_variant tsan build-tsan -Dtests=enabled -Dbuildtype=debugoptimized -Db_sanitize=thread; then
+        TSAN_OPTIONS=halt_on_error=1 run_variant tsan build-tsan "${once[@]}" ${wrapper[@]+"${wrapper[@]}"} \
+            --timeout-multiplier 8 "$@"
+    fi
+}
