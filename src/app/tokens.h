@@ -23,6 +23,18 @@ struct tokens;
 MUST_CHECK int tokens_load(const char *path, struct tokens **ret_tokens, struct err *err);
 MUST_CHECK int tokens_parse(struct str text, struct tokens **ret_tokens, struct err *err);
 void tokens_free(struct tokens *tokens);
+/*
+ * Puts what `fresh` has in the place of what `tokens` had, and frees `fresh`. Look-ups on other threads see the one
+ * or the other; a token found before stays valid, since what is replaced is freed only with `tokens`.
+ */
+void tokens_replace(struct tokens *tokens, struct tokens *fresh);
+size_t tokens_count(const struct tokens *tokens);
+/* A name a token may have: letters, digits, '.', '_', '-', '@', at most LIMIT_ACTOR_MAX. */
+bool token_name_valid(struct str name);
+/* "read,post" to SCOPE_ bits; false for an unknown or missing scope. */
+MUST_CHECK bool scopes_parse(struct str text, unsigned *ret_scopes);
+/* SHA-256 of a token, as the file has it. */
+void token_digest(struct str token, uint8_t ret_sha256[32]);
 /* `authorization` is the header's value, "Bearer <token>"; NULL if it names no known token. */
 const struct token *tokens_find(const struct tokens *tokens, struct str authorization);
 bool token_allows(const struct token *token, enum scope scope);

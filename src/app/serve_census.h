@@ -1,0 +1,20 @@
+/*
+ * Counts the accounts that are there when the server starts, on a thread of its own with a handle of its own,
+ * for the gauges `accounts` and `accounts_without_floor`; what comes later the engine counts. Start-up never
+ * waits for it. The snapshot is taken in serve_census_start(), before the engine runs, so that nothing is
+ * counted twice.
+ */
+#ifndef CREDITLEDGER_APP_SERVE_CENSUS_H
+#define CREDITLEDGER_APP_SERVE_CENSUS_H
+
+#include "engine/catalog.h"
+
+struct census;
+struct metrics;
+
+/* NULL when it cannot be started: the gauges are then not what they should be, and a warning says so. */
+struct census *serve_census_start(
+    const char *database_url, const struct catalog *catalog, struct metrics *metrics);
+void serve_census_stop(struct census *census); /* waits for it; NULL is fine */
+
+#endif

@@ -1,0 +1,24 @@
+/*
+ * Signals of the server, taken by a thread of their own, so that no handler runs amid other code. SIGTERM and
+ * SIGINT stop it, the second one at once; SIGHUP reloads the token file; SIGPIPE is ignored.
+ */
+#ifndef CREDITLEDGER_APP_SERVE_SIGNALS_H
+#define CREDITLEDGER_APP_SERVE_SIGNALS_H
+
+#include <pthread.h>
+
+#include "base/err.h"
+
+struct serve_loop;
+
+struct serve_signals {
+    pthread_t thread;
+    struct serve_loop *loop;
+};
+
+/* First of all, before any thread is started: threads inherit what is blocked. */
+void serve_signals_block(void);
+MUST_CHECK int serve_signals_start(struct serve_signals *signals, struct serve_loop *loop, struct err *err);
+void serve_signals_stop(struct serve_signals *signals);
+
+#endif
