@@ -1,9 +1,7 @@
-#include <setjmp.h>
-#include <stdarg.h>
+#include "base/testing.h"
+
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include "journal/canonical.h"
 #include "journal/digest.h"
