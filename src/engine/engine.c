@@ -68,6 +68,11 @@ bool engine_healthy(const struct engine *e)
     return e->healthy;
 }
 
+bool engine_started(const struct engine *e)
+{
+    return e->started;
+}
+
 size_t engine_queue_depth(const struct engine *e)
 {
     return e->depth;

@@ -76,6 +76,7 @@ void engine_call(struct engine *engine, struct submission *submission);
 
 /* False after a failed append until one succeeds: /readyz. */
 bool engine_healthy(const struct engine *engine);
+bool engine_started(const struct engine *engine); /* it has its thread; else engine_step() is for the caller */
 size_t engine_queue_depth(const struct engine *engine); /* commands waiting */
 
 #endif
