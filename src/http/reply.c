@@ -19,6 +19,12 @@ static void add_headers(struct http_exchange *x, const struct api_response *head
         (void)MHD_add_response_header(x->response, MHD_HTTP_HEADER_CONNECTION, "close");
 }
 
+static struct MHD_Response *empty_response(void)
+{
+    static char nothing[1];
+    return MHD_create_response_from_buffer(0, nothing, MHD_RESPMEM_PERSISTENT);
+}
+
 void reply_prepare(struct http_exchange *x, struct api_response *response)
 {
     INVARIANT(x->state == EXCHANGE_HANDLED && x->response == NULL);
@@ -27,7 +33,7 @@ void reply_prepare(struct http_exchange *x, struct api_response *response)
         x->response =
             MHD_create_response_from_buffer_with_free_callback(response->body.len, response->body.data, free);
     else
-        x->response = MHD_create_response_from_buffer(0, (void *)(uintptr_t) "", MHD_RESPMEM_PERSISTENT);
+        x->response = empty_response();
     INVARIANT(x->response != NULL);
     if (response->body.len > 0)
         strbuf_init(&response->body); /* the library frees what it was */
@@ -80,7 +86,10 @@ void http_stream_begin(struct http_exchange *x, const struct api_response *head)
     x->streaming = true;
     if (!http_stream_alive(x))
         return;
-    x->response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, stream_read, x, NULL);
+    /* The library ends a chunked body even where HEAD has none: one without chunks cannot be ended twice. */
+    x->response = x->head_only ? empty_response()
+                               : MHD_create_response_from_callback(
+                                     MHD_SIZE_UNKNOWN, STREAM_BLOCK, stream_read, x, NULL);
     INVARIANT(x->response != NULL);
     x->status = (unsigned)head->status;
     x->state = EXCHANGE_ANSWERED;
