@@ -14,8 +14,7 @@
 #define LOT_SIZE_MIN 42
 #define LOT_SIZE_MAX 50
 
-/* ---- writing: `width` bytes, the most significant first
- * ----------------------------------------------------- */
+/* ---- writing: `width` bytes, the most significant first ---- */
 
 static void put(struct strbuf *b, uint64_t value, unsigned width)
 {
@@ -177,8 +176,7 @@ void canonical_ledger(
     put_signed(b, created_at);
 }
 
-/* ---- reading: the first fault sticks, and everything after it reads as zero
- * --------------------------------- */
+/* ---- reading: the first fault sticks, and everything after it reads as zero ---- */
 
 struct reader {
     const uint8_t *bytes;

@@ -4,8 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- tests
- * -------------------------------------------------------------------------------------------------- */
+/* ---- tests ---- */
 
 static void a_new_database_has_ledger_main_and_nothing_else(void **state)
 {

@@ -6,8 +6,7 @@
 
 const struct journal_suite *suite_current;
 
-/* ---- a database a test
- * -------------------------------------------------------------------------------------- */
+/* ---- a database a test ---- */
 
 struct journal *bench_open(struct bench *b, enum journal_mode mode)
 {
@@ -79,8 +78,7 @@ void bench_base(struct bench *b)
     assert_int_equal(f->state.head.seq, BASE_SEQ);
 }
 
-/* ---- comparing
- * ---------------------------------------------------------------------------------------------- */
+/* ---- comparing ---- */
 
 void assert_account(const struct account *a, const struct account *b)
 {

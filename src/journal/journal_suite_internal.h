@@ -69,8 +69,21 @@ void suite_versions_of_an_account_are_its_history(void **state);
 void suite_late_entries_come_in_the_order_of_their_effect(void **state);
 void suite_lots_show_their_newest_version(void **state);
 
-/* journal_suite_attacks.c */
+/* journal_suite_sound.c: unsealed records over the base state. */
+typedef void attack(struct fixture *f);
+/* A transfer of 100 from the wallet 2 to the wallet 3. */
+struct record *make_good(struct fixture *f);
+/* One entry. */
+struct record *make_with(struct fixture *f, enum record_kind kind, uint64_t account, struct amounts change);
+struct lot make_hold_lot(
+    uint64_t origin, uint32_t version, uint64_t account, int64_t change, int64_t remaining);
+/* A capture of the hold of record 8, up to its lot. */
+struct record *make_captured(struct fixture *f, int64_t amount);
+/* A reversal of record 7 (1000 from 1 to 2), as far as `amount`; `before`: what was left, 1000 at first. */
+struct record *make_reversal(struct fixture *f, int64_t amount, int64_t before, uint32_t version);
 void suite_sound_records_are_taken(void **state);
+
+/* journal_suite_attacks.c */
 void suite_attacks_are_refused(void **state);
 
 #endif

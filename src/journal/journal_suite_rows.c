@@ -10,7 +10,7 @@ void suite_records_come_back_as_they_went_in(void **state)
     struct bench *b = *state;
     struct fixture *f = &b->f;
     uint32_t usd = fixture_asset(f, "USD", 2);
-    struct record *r[5];
+    struct record *r[6];
     r[0] = fixture_begin(f, RECORD_OPENING);
     fixture_text(f, r[0], "{\"name\":\"Ann\"}");
     fixture_key(f, r[0], "open-1");
@@ -27,14 +27,6 @@ void suite_records_come_back_as_they_went_in(void **state)
     memset(r[2]->trace_id, 0xab, TRACE_ID_LEN);
     fixture_entry(f, r[2], ann, POSTED(-100));
     fixture_entry(f, r[2], bob, POSTED(100));
-    fixture_lot(f, r[2],
-        (struct lot){.origin = r[2]->seq,
-            .leg = 1,
-            .kind = LOT_REFUNDABLE,
-            .version = 1,
-            .account = bob,
-            .change = 100,
-            .remaining_after = 100});
     fixture_seal(f, r[2]);
     r[3] = fixture_begin(f, RECORD_DECLINED);
     r[3]->refusal = 308;
@@ -47,9 +39,28 @@ void suite_records_come_back_as_they_went_in(void **state)
     fixture_revision(f, r[4], ann, ACCOUNT_FROZEN, FLOOR_NONE);
     fixture_entry(f, r[4], ann, POSTED(0));
     fixture_seal(f, r[4]);
+    r[5] = fixture_begin(f, RECORD_REVERSAL);
+    r[5]->related_seq = r[2]->seq;
+    fixture_entry(f, r[5], bob, POSTED(-40));
+    fixture_entry(f, r[5], ann, POSTED(40));
+    for (uint32_t leg = 0; leg < 2; leg++) {
+        struct lot lot = {.origin = r[2]->seq,
+            .leg = leg,
+            .kind = LOT_REFUNDABLE,
+            .version = 1,
+            .account = leg ? bob : ann,
+            .change = 100,
+            .remaining_after = 100};
+        fixture_lot(f, r[5], lot);
+        lot.version = 2;
+        lot.change = -40;
+        lot.remaining_after = 60;
+        fixture_lot(f, r[5], lot);
+    }
+    fixture_seal(f, r[5]);
     bench_commit(b);
 
-    for (uint64_t seq = 1; seq <= 5; seq++) {
+    for (uint64_t seq = 1; seq <= 6; seq++) {
         assert_record(r[seq - 1], read_one(b, b->j, seq, true));
         const struct record *bare = read_one(b, b->j, seq, false);
         assert_record(r[seq - 1], bare);
@@ -59,18 +70,18 @@ void suite_records_come_back_as_they_went_in(void **state)
     assert_true(text->readable && str_eq(text->body, r[0]->text.body));
     assert_memory_equal(text->salt, r[0]->text.salt, SALT_LEN);
     const struct record *none;
-    assert_int_equal(b->j->ops->record(b->j, 1, 6, true, &b->arena, &none, &b->err), ERR_NOT_FOUND);
+    assert_int_equal(b->j->ops->record(b->j, 1, 7, true, &b->arena, &none, &b->err), ERR_NOT_FOUND);
     assert_int_equal(b->j->ops->record(b->j, 1, 0, true, &b->arena, &none, &b->err), ERR_NOT_FOUND);
     struct ledger_head head;
     assert_int_equal(b->j->ops->head(b->j, 1, &head, &b->err), 0);
-    assert_int_equal(head.seq, 5);
+    assert_int_equal(head.seq, 6);
     assert_int_equal(head.accounts, 2);
-    assert_int_equal(head.recorded_at, r[4]->recorded_at);
-    assert_memory_equal(head.hash, r[4]->hash, HASH_LEN);
+    assert_int_equal(head.recorded_at, r[5]->recorded_at);
+    assert_memory_equal(head.hash, r[5]->hash, HASH_LEN);
     int64_t instant;
     assert_int_equal(b->j->ops->recorded_at(b->j, 1, 3, &instant, &b->err), 0);
     assert_int_equal(instant, r[2]->recorded_at);
-    assert_int_equal(b->j->ops->recorded_at(b->j, 1, 6, &instant, &b->err), ERR_NOT_FOUND);
+    assert_int_equal(b->j->ops->recorded_at(b->j, 1, 7, &instant, &b->err), ERR_NOT_FOUND);
 }
 
 void suite_a_scan_gives_all_records_in_order(void **state)

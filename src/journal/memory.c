@@ -46,8 +46,7 @@ static void unlock(struct memory *m)
     INVARIANT(pthread_rwlock_unlock(&m->store->lock) == 0);
 }
 
-/* ---- what a handle sees; under the lock
- * --------------------------------------------------------------------- */
+/* ---- what a handle sees; under the lock ---- */
 
 static size_t visible_ledgers(const struct memory *m)
 {
@@ -111,8 +110,7 @@ static struct account account_as_of(
         .balance = head->entry->after};
 }
 
-/* ---- reads
- * -------------------------------------------------------------------------------------------------- */
+/* ---- reads ---- */
 
 static int memory_ledgers(struct journal *j, journal_ledger_visit *visit, void *ctx, struct err *err)
 {
@@ -417,8 +415,7 @@ static int memory_recorded_at(
                : err_set(err, ERR_NOT_FOUND, "no record %llu in ledger %u", (unsigned long long)seq, ledger);
 }
 
-/* ---- scans
- * -------------------------------------------------------------------------------------------------- */
+/* ---- scans ---- */
 
 static int memory_scan_open(struct journal *j, uint32_t ledger, uint64_t from_seq, bool with_text,
     struct journal_scan **ret_scan, struct err *err)
@@ -472,8 +469,7 @@ static int memory_backup(
         memory_of(j)->store->name, path);
 }
 
-/* ---- the writer
- * --------------------------------------------------------------------------------------------- */
+/* ---- the writer ---- */
 
 static int add_assets_and_ledgers(struct memory *m, const struct journal_batch *batch, struct err *err)
 {
@@ -552,8 +548,7 @@ static int memory_append(struct journal *j, const struct journal_batch *batch, s
     return rc;
 }
 
-/* ---- opening
- * ------------------------------------------------------------------------------------------------ */
+/* ---- opening ---- */
 
 static struct mem_store *store_find(const char *name)
 {

@@ -52,8 +52,7 @@ int mem_check_ledger(const struct mem_store *store, const struct ledger_row *row
     return 0;
 }
 
-/* ---- parts
- * -------------------------------------------------------------------------------------------------- */
+/* ---- parts ---- */
 
 static const struct revision_row *revision_in(
     const struct record *record, uint64_t account, uint32_t revision)
@@ -188,12 +187,16 @@ static int put_entry(struct mem_ledger *ledger, const struct record *record, siz
     return rc;
 }
 
-/* A lot starts as large as the leg that brings it about. */
-static int check_first_lot(const struct record *record, const struct lot *lot, struct err *err)
+/* A lot starts as large as its leg, and with it; but what is left to refund is counted from the first
+ * reversal on. */
+static int check_first_lot(
+    const struct mem_ledger *ledger, const struct record *record, const struct lot *lot, struct err *err)
 {
-    const struct entry *e = lot->leg < record->n_entries ? &record->entries[lot->leg] : NULL;
-    if (lot->origin != record->seq || e == NULL || e->account != lot->account ||
-        lot->change != lot->remaining_after)
+    const struct record *origin = mem_record(ledger, lot->origin);
+    bool in_time = lot->kind == LOT_REFUNDABLE ? lot->origin < record->seq : lot->origin == record->seq;
+    const struct entry *e =
+        origin != NULL && lot->leg < origin->n_entries ? &origin->entries[lot->leg] : NULL;
+    if (!in_time || e == NULL || e->account != lot->account || lot->change != lot->remaining_after)
         REFUSE("I5: lot %llu/%u does not start at its leg", (unsigned long long)lot->origin, lot->leg);
     int64_t size = lot->kind == LOT_HOLD    ? e->change.outgoing
                    : lot->kind == LOT_GRANT ? e->change.posted * e->side
@@ -214,7 +217,7 @@ static int put_lot(
     if (lot->version == 1) {
         if (before != NULL)
             REFUSE("I5: lot %llu/%u exists", (unsigned long long)lot->origin, lot->leg);
-        int rc = check_first_lot(record, lot, err);
+        int rc = check_first_lot(ledger, record, lot, err);
         if (rc != 0)
             return rc;
     } else if (before == NULL || lot->version != before->version + 1 || lot->account != before->account ||
@@ -225,8 +228,7 @@ static int put_lot(
     return 0;
 }
 
-/* ---- the record
- * --------------------------------------------------------------------------------------------- */
+/* ---- the record ---- */
 
 static int check_header(const struct mem_ledger *ledger, const struct record *r, struct err *err)
 {
@@ -241,14 +243,15 @@ static int check_header(const struct mem_ledger *ledger, const struct record *r,
         REFUSE("I1: recorded_at runs backwards");
     if (r->effective_at > r->recorded_at)
         REFUSE("I1: effective in the future");
-    if (r->related_seq >= r->seq)
-        REFUSE("I1: related to a record that does not come before");
+    bool must_relate = r->kind == RECORD_REVERSAL || r->kind == RECORD_ERASURE;
+    if (r->related_seq == 0 ? must_relate : r->related_seq >= r->seq || r->kind <= RECORD_TRANSFER)
+        REFUSE("I1: related_seq does not fit the kind of record");
     if (!name_fits(r->idempotency_key, LIMIT_IDEMPOTENCY_KEY_MAX) ||
         !name_fits(r->reference, LIMIT_REFERENCE_MAX) || !name_fits(r->actor, LIMIT_ACTOR_MAX))
         REFUSE("I1: a text of the record is empty or too long");
     if (r->idempotency_key.data != NULL && mem_record_by_key(ledger, r->idempotency_key) != NULL)
         REFUSE("I8: the idempotency key exists");
-    if ((r->kind == RECORD_DECLINED) != (r->refusal != 0))
+    if ((r->kind == RECORD_DECLINED) != (r->refusal != 0) || (r->refusal == 0 && r->declined_amount != 0))
         REFUSE("I1: a declined record names its refusal, and no other does");
     if ((r->kind == RECORD_OPENING) != (r->account != NULL))
         REFUSE("I1: an opening opens one account, and no other record does");
@@ -262,67 +265,6 @@ static int check_header(const struct mem_ledger *ledger, const struct record *r,
     return 0;
 }
 
-static int check_balance(const struct record *r, struct err *err)
-{
-    for (size_t i = 0; i < r->n_entries; i++) {
-        amount_sum posted = 0, pending = 0;
-        bool seen = false;
-        for (size_t k = 0; k < i && !seen; k++)
-            seen = r->entries[k].asset == r->entries[i].asset;
-        for (size_t k = i; k < r->n_entries && !seen; k++) {
-            if (r->entries[k].asset != r->entries[i].asset)
-                continue;
-            posted += r->entries[k].change.posted;
-            pending += (amount_sum)r->entries[k].change.incoming - r->entries[k].change.outgoing;
-        }
-        if (posted != 0)
-            REFUSE("I2: asset %u does not balance", r->entries[i].asset);
-        if (pending != 0)
-            REFUSE("I3: pending amounts of asset %u do not balance", r->entries[i].asset);
-    }
-    return 0;
-}
-
-/* What an account holds back is what its holds say. */
-static int check_holds(const struct record *r, struct err *err)
-{
-    for (size_t i = 0; i < r->n_entries; i++) {
-        if (r->entries[i].change.outgoing == 0)
-            continue;
-        amount_sum outgoing = 0, held = 0;
-        for (size_t k = 0; k < r->n_entries; k++)
-            if (r->entries[k].account == r->entries[i].account)
-                outgoing += r->entries[k].change.outgoing;
-        for (size_t k = 0; k < r->n_lots; k++)
-            if (r->lots[k].account == r->entries[i].account && r->lots[k].kind == LOT_HOLD)
-                held += r->lots[k].change;
-        if (outgoing != held)
-            REFUSE(
-                "I5: outgoing of account %llu is not its holds", (unsigned long long)r->entries[i].account);
-    }
-    return 0;
-}
-
-static int check_seal(const struct record *r, struct err *err)
-{
-    if (r->n_entries == 0)
-        REFUSE("I1: record without entries");
-    for (size_t i = 0; i < r->n_revisions; i++) {
-        bool found = false;
-        for (size_t k = 0; k < r->n_entries && !found; k++)
-            found = r->entries[k].account == r->revisions[i].account &&
-                    r->entries[k].revision == r->revisions[i].revision && amounts_zero(r->entries[k].change);
-        if (!found)
-            REFUSE("I1: revision of account %llu without its entry",
-                (unsigned long long)r->revisions[i].account);
-    }
-    for (size_t i = 0; i < r->n_entries && r->kind == RECORD_DECLINED; i++)
-        if (!amounts_zero(r->entries[i].change))
-            REFUSE("I4: a declined record moves nothing");
-    int rc = check_balance(r, err);
-    return rc != 0 ? rc : check_holds(r, err);
-}
-
 static int put_parts(
     struct mem_store *store, struct mem_ledger *ledger, struct record *record, struct err *err)
 {
@@ -332,13 +274,13 @@ static int put_parts(
     for (size_t i = 0; rc == 0 && i < record->n_entries; i++)
         rc = put_entry(ledger, record, i, err);
     if (rc == 0)
-        rc = check_seal(record, err);
+        rc = record->n_entries > 0 ? 0 : err_set(err, ERR_CONFLICT, "I1: record without entries");
     if (rc != 0)
         return rc;
-    mem_put_record(ledger, record); /* before its lots, which hang on it */
+    mem_put_record(ledger, record); /* before its lots, which may hang on it */
     for (size_t i = 0; rc == 0 && i < record->n_lots; i++)
         rc = put_lot(ledger, record, &record->lots[i], err);
-    return rc;
+    return rc != 0 ? rc : mem_check_seal(ledger, record, err);
 }
 
 int mem_append_record(struct mem_store *store, struct record *record, struct err *err)

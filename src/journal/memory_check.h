@@ -18,4 +18,7 @@ MUST_CHECK int mem_check_ledger(const struct mem_store *store, const struct ledg
  */
 MUST_CHECK int mem_append_record(struct mem_store *store, struct record *record, struct err *err);
 
+/* The record as a whole, after all its parts (memory_seal.c). */
+MUST_CHECK int mem_check_seal(const struct mem_ledger *ledger, const struct record *record, struct err *err);
+
 #endif

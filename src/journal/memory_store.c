@@ -19,8 +19,7 @@ static void *grown(void *array, size_t n, size_t *cap, size_t size)
     ((owner)->array = \
             grown((owner)->array, (owner)->n_##array, &(owner)->cap_##array, sizeof *(owner)->array))
 
-/* ---- index
- * -------------------------------------------------------------------------------------------------- */
+/* ---- index ---- */
 
 static void index_put(struct mem_index *index, uint64_t hash, uint64_t value)
 {
@@ -57,8 +56,7 @@ static uint64_t index_candidate(const struct mem_index *index, uint64_t hash, si
     return index->slots[*at].value;
 }
 
-/* ---- store
- * -------------------------------------------------------------------------------------------------- */
+/* ---- store ---- */
 
 struct mem_store *mem_store_new(const char *name)
 {
@@ -202,8 +200,7 @@ size_t mem_late_after(const struct mem_account *account, int64_t effective_at, u
     return low;
 }
 
-/* ---- appending
- * ---------------------------------------------------------------------------------------------- */
+/* ---- appending ---- */
 
 void mem_add_asset(struct mem_store *store, const struct asset *asset)
 {
