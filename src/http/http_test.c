@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -693,8 +694,19 @@ static void says_why_it_cannot_listen(void **state)
 
 #define ON_SERVER(test) cmocka_unit_test_setup_teardown(test, start, stop)
 
+/* Both ends of a thousand connections are in this process. */
+static void raise_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < 4096) {
+        limit.rlim_cur = limit.rlim_max < 4096 ? limit.rlim_max : 4096;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 int main(void)
 {
+    raise_descriptors();
     const struct CMUnitTest tests[] = {
         ON_SERVER(answers_in_every_way),
         ON_SERVER(head_is_get_without_body),

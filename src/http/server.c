@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -46,17 +45,6 @@ static void set_limits(struct http_server *server)
     server->waiting[WAIT_REPLY].timeout_ms = either(config->reply_timeout_ms, 60000);
     server->waiting[WAIT_SEND].timeout_ms = either(config->idle_timeout_ms, 75000);
     server->waiting[WAIT_CLOSED].timeout_ms = FOREVER_MS;
-}
-
-/* As many descriptors as connections are allowed, as far as the hard limit goes. */
-static void raise_descriptors(size_t connections)
-{
-    struct rlimit limit;
-    rlim_t want = connections + 256;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= want)
-        return;
-    limit.rlim_cur = limit.rlim_max < want ? limit.rlim_max : want;
-    (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 static int watch(struct http_server *server, int fd, uint32_t events, uint64_t tag)
@@ -109,7 +97,6 @@ int http_new(const struct http_config *config, struct http_server **ret_server, 
     server->listen_fd = server->epoll_fd = server->event_fd = -1;
     server->now_ms = server->woken_ms = http_now_ms();
     set_limits(server);
-    raise_descriptors(server->config.connections_max);
     int rc = server_open(server, err);
     if (rc != 0) {
         http_free(server);
