@@ -26,8 +26,10 @@ void access_path(struct strbuf *b, struct str path)
 /* A reader may ask to be kept waiting: that is no latency of ours. */
 static bool asked_to_wait(const struct api_request *r)
 {
-    return r->method == API_GET && (memmem(r->query.data, r->query.len, "wait=", 5) != NULL ||
-                                       api_request_header(r, "Ledger-Min-Seq").data != NULL);
+    if (r->method != API_GET)
+        return false;
+    bool poll = r->query.len > 0 && memmem(r->query.data, r->query.len, "wait=", 5) != NULL;
+    return poll || api_request_header(r, "Ledger-Min-Seq").data != NULL;
 }
 
 /* True if this warning may be written; *ret_withheld is how many before it were not. */

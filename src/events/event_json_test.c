@@ -1,10 +1,8 @@
+#include "base/testing.h"
+
 #include "events/event_json.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static void test_members_are_found(void **state)
 {

@@ -1,10 +1,8 @@
+#include "base/testing.h"
+
 #include "events/event.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include "base/instant.h"
 #include "ledger/refusal.h"

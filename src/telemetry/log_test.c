@@ -1,12 +1,10 @@
+#include "base/testing.h"
+
 #include "telemetry/log.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 static int saved_stderr, capture[2];
 

@@ -1,13 +1,11 @@
+#include "base/testing.h"
+
 #include "telemetry/metrics.h"
 
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static struct metrics *m;
 
