@@ -302,7 +302,7 @@ static void a_backup_is_the_same_journal(void **state)
     if (reader->ops->backup(reader, path, NULL, NULL, &b->err) != 0)
         fail_msg("backup: %s", b->err.message);
     struct bench copy = {.url = ""};
-    snprintf(copy.url, sizeof copy.url, "%.30s:%s", suite_current->file_scheme, path);
+    snprintf(copy.url, sizeof copy.url, "%.30s%s", suite_current->file_scheme, path);
     struct journal *j = bench_open(&copy, JOURNAL_READ);
     for (uint64_t seq = 1; seq <= BASE_SEQ; seq++)
         assert_record(read_one(b, b->j, seq, true), read_one(b, j, seq, true));
