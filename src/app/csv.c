@@ -58,7 +58,8 @@ static int bare_field(struct csv *csv, struct str *ret_field, struct err *err)
     const char *start = csv->at;
     while (csv->at < csv->end && *csv->at != csv->separator && !line_ends(*csv->at)) {
         if (*csv->at == '"')
-            return fail(csv, csv->at, err, "a quote inside an unquoted field (quote the field and double the quote)");
+            return fail(
+                csv, csv->at, err, "a quote inside an unquoted field (quote the field and double the quote)");
         csv->at++;
     }
     *ret_field = (struct str){start, (size_t)(csv->at - start)};
@@ -104,7 +105,8 @@ static int quoted_field(struct csv *csv, struct str *ret_field, struct err *err)
     struct str raw = {start, (size_t)(csv->at - start)};
     csv->at++;
     if (csv->at < csv->end && *csv->at != csv->separator && !line_ends(*csv->at))
-        return fail(csv, csv->at, err, "text after a closing quote (double a quote that belongs to the text)");
+        return fail(
+            csv, csv->at, err, "text after a closing quote (double a quote that belongs to the text)");
     *ret_field = doubled ? undouble(csv, raw) : raw;
     return check_field(csv, csv->at, *ret_field, err);
 }
@@ -121,7 +123,8 @@ int csv_next(struct csv *csv, struct csv_row *ret_row, struct err *err)
         if (row.n == CSV_FIELDS_MAX)
             return fail(csv, csv->at, err, "more than 1000 fields in a row");
         bool quoted = csv->at < csv->end && *csv->at == '"';
-        int rc = quoted ? quoted_field(csv, &csv->fields[row.n], err) : bare_field(csv, &csv->fields[row.n], err);
+        int rc =
+            quoted ? quoted_field(csv, &csv->fields[row.n], err) : bare_field(csv, &csv->fields[row.n], err);
         if (rc != 0)
             return rc;
         row.n++;

@@ -1,11 +1,12 @@
 /*
- * Reading CSV: RFC 4180, and what files in the wild do beside it: a UTF-8 byte order mark, any of CRLF, LF and CR as
- * line end, `;` or another separator, blank lines (skipped), a last line without an end. Quoted fields may hold
- * separators, line ends and doubled quotes. What would have to be guessed is an error that names line and
- * character: a quote inside an unquoted field, text after a closing quote, a quote never closed, NUL, what is not UTF-8.
+ * Reading CSV: RFC 4180, and what files in the wild do beside it: a UTF-8 byte order mark, any of CRLF, LF
+ * and CR as line end, `;` or another separator, blank lines (skipped), a last line without an end. Quoted
+ * fields may hold separators, line ends and doubled quotes. What would have to be guessed is an error that
+ * names line and character: a quote inside an unquoted field, text after a closing quote, a quote never
+ * closed, NUL, what is not UTF-8.
  *
- * A reader walks over bytes in memory, a row a call. Fields borrow from those bytes, or from the reader until the
- * next call. Limits: CSV_FIELDS_MAX fields a row, CSV_FIELD_LEN_MAX bytes a field. One thread.
+ * A reader walks over bytes in memory, a row a call. Fields borrow from those bytes, or from the reader until
+ * the next call. Limits: CSV_FIELDS_MAX fields a row, CSV_FIELD_LEN_MAX bytes a field. One thread.
  */
 #ifndef CREDITLEDGER_APP_CSV_H
 #define CREDITLEDGER_APP_CSV_H

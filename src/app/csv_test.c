@@ -18,37 +18,45 @@ struct csv_case {
     const char *expected;
 };
 
+/* STR is no constant expression in a static table. */
+#define S(literal) \
+    { \
+        literal, sizeof(literal) - 1 \
+    }
 #define LONG_INPUT "\"unclosed\nline\nline"
 
 static const struct csv_case cases[] = {
-    {"nothing", STR(""), ',', ""},
-    {"only a byte order mark", STR("\xef\xbb\xbf"), ',', ""},
-    {"byte order mark before a name", STR("\xef\xbb\xbf" "a,b\n"), ',', "1[a|b]"},
-    {"byte order mark before a quote", STR("\xef\xbb\xbf\"a\",b\n"), ',', "1[a|b]"},
-    {"no line end at the end", STR("a,b\nc,d"), ',', "1[a|b]2[c|d]"},
-    {"CRLF", STR("a,b\r\nc,d\r\n"), ',', "1[a|b]2[c|d]"},
-    {"CR alone", STR("a,b\rc,d\r"), ',', "1[a|b]2[c|d]"},
-    {"blank lines are skipped and counted", STR("\n\na\r\n\r\nb\n\n"), ',', "3[a]5[b]"},
-    {"empty fields", STR(",\n,,\n"), ',', "1[|]2[||]"},
-    {"empty last field at the end", STR("a,"), ',', "1[a|]"},
-    {"semicolon", STR("a,b;c\n"), ';', "1[a,b|c]"},
-    {"tab", STR("a\tb\n"), '\t', "1[a|b]"},
-    {"quoted separator", STR("\"a,b\",c\n"), ',', "1[a,b|c]"},
-    {"quoted line end keeps its bytes", STR("\"a\r\nb\",c\nd,e\n"), ',', "1[a\r\nb|c]3[d|e]"},
-    {"doubled quotes", STR("\"say \"\"hi\"\"\",\"\"\"\"\n"), ',', "1[say \"hi\"|\"]"},
-    {"quoted empty", STR("\"\",\"\"\n"), ',', "1[|]"},
-    {"blanks belong to the field", STR(" a , b \n"), ',', "1[ a | b ]"},
-    {"UTF-8", STR("p\xc5\x99\xc3\xadjem,\xe2\x82\xac\n"), ',', "1[p\xc5\x99\xc3\xadjem|\xe2\x82\xac]"},
-    {"quote inside a bare field", STR("a\nb,c\"d\n"), ',',
+    {"nothing", S(""), ',', ""},
+    {"only a byte order mark", S("\xef\xbb\xbf"), ',', ""},
+    {"byte order mark before a name",
+        S("\xef\xbb\xbf"
+          "a,b\n"),
+        ',', "1[a|b]"},
+    {"byte order mark before a quote", S("\xef\xbb\xbf\"a\",b\n"), ',', "1[a|b]"},
+    {"no line end at the end", S("a,b\nc,d"), ',', "1[a|b]2[c|d]"},
+    {"CRLF", S("a,b\r\nc,d\r\n"), ',', "1[a|b]2[c|d]"},
+    {"CR alone", S("a,b\rc,d\r"), ',', "1[a|b]2[c|d]"},
+    {"blank lines are skipped and counted", S("\n\na\r\n\r\nb\n\n"), ',', "3[a]5[b]"},
+    {"empty fields", S(",\n,,\n"), ',', "1[|]2[||]"},
+    {"empty last field at the end", S("a,"), ',', "1[a|]"},
+    {"semicolon", S("a,b;c\n"), ';', "1[a,b|c]"},
+    {"tab", S("a\tb\n"), '\t', "1[a|b]"},
+    {"quoted separator", S("\"a,b\",c\n"), ',', "1[a,b|c]"},
+    {"quoted line end keeps its bytes", S("\"a\r\nb\",c\nd,e\n"), ',', "1[a\r\nb|c]3[d|e]"},
+    {"doubled quotes", S("\"say \"\"hi\"\"\",\"\"\"\"\n"), ',', "1[say \"hi\"|\"]"},
+    {"quoted empty", S("\"\",\"\"\n"), ',', "1[|]"},
+    {"blanks belong to the field", S(" a , b \n"), ',', "1[ a | b ]"},
+    {"UTF-8", S("p\xc5\x99\xc3\xadjem,\xe2\x82\xac\n"), ',', "1[p\xc5\x99\xc3\xadjem|\xe2\x82\xac]"},
+    {"quote inside a bare field", S("a\nb,c\"d\n"), ',',
         "1[a]!line 2, character 4: a quote inside an unquoted field (quote the field and double the quote)"},
-    {"text after a closing quote", STR("\"a\"b,c\n"), ',',
+    {"text after a closing quote", S("\"a\"b,c\n"), ',',
         "!line 1, character 4: text after a closing quote (double a quote that belongs to the text)"},
-    {"blank after a closing quote", STR("\"a\" ,c\n"), ',',
+    {"blank after a closing quote", S("\"a\" ,c\n"), ',',
         "!line 1, character 4: text after a closing quote (double a quote that belongs to the text)"},
-    {"unclosed quote names where it opened", STR("a\nb," LONG_INPUT), ',',
+    {"unclosed quote names where it opened", S("a\nb," LONG_INPUT), ',',
         "1[a]!line 2, character 3: this quote is never closed"},
-    {"NUL", STR("a,b\0c\n"), ',', "!line 1, character 3: a NUL byte (UTF-16? convert the file to UTF-8)"},
-    {"Latin-1", STR("a,\xe9t\xe9\n"), ',',
+    {"NUL", S("a,b\0c\n"), ',', "!line 1, character 3: a NUL byte (UTF-16? convert the file to UTF-8)"},
+    {"Latin-1", S("a,\xe9t\xe9\n"), ',',
         "!line 1, character 3: not UTF-8 (convert the file, for example with iconv)"},
 };
 
@@ -82,7 +90,8 @@ static void reads_the_table(void **state)
         strbuf_init(&out);
         render(cases[i].input, cases[i].separator, &out);
         if (!str_eq_c(strbuf_view(&out), cases[i].expected))
-            fail_msg("%s: got " STR_FMT ", expected %s", cases[i].name, STR_ARG(strbuf_view(&out)), cases[i].expected);
+            fail_msg("%s: got " STR_FMT ", expected %s", cases[i].name, STR_ARG(strbuf_view(&out)),
+                cases[i].expected);
         strbuf_fini(&out);
     }
 }
@@ -111,7 +120,8 @@ static void holds_its_limits(void **state)
 static void writes_what_it_reads(void **state)
 {
     (void)state;
-    static const char *const fields[] = {"", "plain", "a,b", "say \"hi\"", "two\nlines", "cr\rlf\n", "\"", " blank "};
+    static const char *const fields[] = {
+        "", "plain", "a,b", "say \"hi\"", "two\nlines", "cr\rlf\n", "\"", " blank "};
     struct strbuf line;
     strbuf_init(&line);
     size_t n = sizeof fields / sizeof *fields;
