@@ -164,14 +164,14 @@ struct account_view account_view_opened(
 void encode_account(struct json_out *o, const struct account_view *view)
 {
     out_begin(o, '{');
-    if (view->dry_run) {
-        out_bool_member(o, "dryRun", true);
-        out_null_member(o, "accountId");
-    } else {
-        out_uuid_member(o, "accountId", view->id);
-    }
-    out_str_member(o, "ledger", view->ledger);
     if (view->dry_run)
+        out_bool_member(o, "dryRun", true);
+    if (view->unborn)
+        out_null_member(o, "accountId");
+    else
+        out_uuid_member(o, "accountId", view->id);
+    out_str_member(o, "ledger", view->ledger);
+    if (view->unborn)
         out_null_member(o, "number");
     else
         out_uint_member(o, "number", view->number);
@@ -186,7 +186,7 @@ void encode_account(struct json_out *o, const struct account_view *view)
     out_floor_member(o, "minBalance", view->floor);
     out_uint_member(o, "revision", view->revision);
     out_instant_member(o, "openedAt", view->opened_at);
-    if (view->dry_run)
+    if (view->unborn)
         out_null_member(o, "seq");
     else
         out_uint_member(o, "seq", view->opened_seq);
@@ -270,9 +270,11 @@ void encode_statement(struct json_out *o, const struct statement_view *view)
     out_end(o, '}');
 }
 
-void encode_ledger(struct json_out *o, const struct ledger_row *ledger, uint64_t seq)
+void encode_ledger(struct json_out *o, const struct ledger_row *ledger, uint64_t seq, bool dry_run)
 {
     out_begin(o, '{');
+    if (dry_run)
+        out_bool_member(o, "dryRun", true);
     out_c_member(o, "ledger", ledger->name);
     out_floor_member(o, "defaultMinBalance", ledger->default_floor);
     out_instant_member(o, "createdAt", ledger->created_at);
@@ -280,9 +282,11 @@ void encode_ledger(struct json_out *o, const struct ledger_row *ledger, uint64_t
     out_end(o, '}');
 }
 
-void encode_asset(struct json_out *o, const struct asset *asset)
+void encode_asset(struct json_out *o, const struct asset *asset, bool dry_run)
 {
     out_begin(o, '{');
+    if (dry_run)
+        out_bool_member(o, "dryRun", true);
     out_c_member(o, "currency", asset->code);
     out_uint_member(o, "scale", asset->scale);
     out_end(o, '}');

@@ -40,7 +40,8 @@ struct account_view {
     enum account_status status;
     struct floor floor;
     const struct record_text *text; /* NULL: it never had one */
-    bool dry_run;
+    bool dry_run;                   /* decided, not recorded */
+    bool unborn;                    /* its opening was a dry run: it has no id, no number and no seq */
 };
 
 /* From the record that opened it. */
@@ -70,7 +71,7 @@ struct statement_view {
 };
 void encode_statement(struct json_out *o, const struct statement_view *view);
 
-void encode_ledger(struct json_out *o, const struct ledger_row *ledger, uint64_t seq);
-void encode_asset(struct json_out *o, const struct asset *asset);
+void encode_ledger(struct json_out *o, const struct ledger_row *ledger, uint64_t seq, bool dry_run);
+void encode_asset(struct json_out *o, const struct asset *asset, bool dry_run);
 
 #endif

@@ -160,6 +160,11 @@ void out_raw(struct json_out *o, struct str json)
     strbuf_str(o->b, json);
 }
 
+void out_next(struct json_out *o)
+{
+    separate(o);
+}
+
 void out_str_member(struct json_out *o, const char *key, struct str s)
 {
     out_key(o, key);

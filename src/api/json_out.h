@@ -30,6 +30,7 @@ void out_uuid(struct json_out *o, struct uuid id);
 void out_instant(struct json_out *o, int64_t instant);
 void out_floor(struct json_out *o, struct floor floor); /* null without one */
 void out_raw(struct json_out *o, struct str json);      /* a whole value, already JSON */
+void out_next(struct json_out *o); /* the comma, if one is due, before a value that somebody else appends */
 
 void out_str_member(struct json_out *o, const char *key, struct str s);
 void out_c_member(struct json_out *o, const char *key, const char *nul_terminated); /* NULL is null */

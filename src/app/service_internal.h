@@ -1,0 +1,184 @@
+/*
+ * The service's private shape. A request is a job: a small state machine whose steps run on the caller's loop
+ * or on a reader thread, and whose writes pass through the engine.
+ *
+ *   service.c        life, begin, finish, streams, cancelling
+ *   service_pool.c   reader threads, their queue, parked jobs
+ *   service_write.c  single writes
+ *   service_revise.c revisions and other writes that must read before they are submitted
+ *   service_batch.c  bulk writes, as an array or streaming
+ *   service_read.c   accounts, balances, statements, single records
+ *   service_list.c   lists and the event feed
+ *   service_misc.c   health, metrics, files
+ *
+ * A job belongs to one thread at a time: the loop's, a reader's, or the engine's; it is handed over through a
+ * queue with a lock. `parked` lists and `held` are the loop's alone.
+ */
+#ifndef CREDITLEDGER_APP_SERVICE_INTERNAL_H
+#define CREDITLEDGER_APP_SERVICE_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "api/decode_query.h"
+#include "api/decode_write.h"
+#include "api/encode.h"
+#include "app/service.h"
+#include "journal/digest.h"
+#include "telemetry/log.h"
+#include "telemetry/metrics.h"
+
+#define TEXT_LANES 64
+
+struct job;
+struct bulk;
+
+/* What a thread needs to work on jobs. */
+struct reader {
+    struct service *service;
+    struct journal *journal; /* JOURNAL_READ; NULL on the loop when there are reader threads */
+    struct digest *digest;
+    pthread_t thread;
+};
+
+/* A part of a job that may read the journal and take a while. It ends with the job submitted, ready, or
+ * passed on. */
+typedef void job_step(struct job *job, struct reader *reader);
+
+struct job_queue {
+    struct job *first, *last;
+    size_t n;
+};
+
+struct service {
+    struct service_config config;
+    struct reader loop; /* the caller's thread */
+    struct reader *readers;
+    size_t n_readers;
+    /* The readers' queue and the lanes, under the lock. */
+    pthread_mutex_t lock;
+    pthread_cond_t arrived;
+    struct job_queue queue;
+    bool closing;
+    struct {
+        bool busy;
+        struct job_queue waiting;
+    } lanes[TEXT_LANES];
+    /* The loop's. */
+    struct job *parked;
+    size_t n_parked;
+    bool stopping;
+};
+
+struct job {
+    struct service *service;
+    struct service_call *call;
+    struct arena arena;
+    struct job *next; /* in whatever queue it waits */
+    int64_t began_at;
+
+    struct route_match match;
+    struct query query;
+    const struct ledger_row *ledger; /* reads: the path's */
+    struct write_context context;    /* writes */
+    bool amount_strings;             /* Prefer: amounts=string */
+
+    job_step *step; /* what a reader is to do; for the loop to do in service_finish() if `step_in_finish` */
+    bool step_in_finish;
+    bool in_finish;                  /* service_finish() is at work: nobody is to be told */
+    void (*encode)(struct job *job); /* fills the response in service_finish(); NULL: it is filled */
+    bool streaming;                  /* the response comes in pieces ... */
+    bool last_piece;                 /* ... and this is the last */
+    bool held;                       /* between service_finish() == false and service_continue() */
+    _Atomic bool cancelled;
+
+    bool parked;
+    uint64_t wait_seq;   /* the ledger's head must have reached this ... */
+    int64_t deadline;    /* ... by then */
+    bool answer_anyway;  /* at the deadline: answer what there is (long poll), instead of refusing */
+    job_step *wait_step; /* what was waited for */
+
+    struct write write;
+    struct answer answer;
+    struct submission submission;
+    job_step *after; /* single writes: what is left to do after the commit; NULL: nothing */
+    bool hashed;
+    bool in_lane;
+    size_t lane;
+    struct bulk *bulk;
+};
+
+/* --- service.c ---------------------------------------------------------------------------------------------
+ */
+
+/* The response is there, or `encode` will make it: tells the owner. The job may be gone when this returns. */
+void job_ready(struct job *job);
+/* The response becomes this problem. */
+void job_problem(struct job *job, const struct problem *problem);
+void job_refuse(struct job *job, enum refusal refusal, const char *detail); /* detail may be NULL */
+void job_fault(struct job *job, const struct fault *fault);
+/* The environment failed: logged, and answered as storage_unavailable or internal. */
+void job_failed(struct job *job, const struct err *err);
+/* Status 200 unless set before, content type JSON; returns where to write. */
+struct json_out job_json(struct job *job, int status);
+struct asset_lookup service_assets(const struct service *service);
+int64_t service_now(const struct service *service);
+
+/* --- service_pool.c ----------------------------------------------------------------------------------------
+ */
+
+MUST_CHECK int pool_start(struct service *service, struct err *err);
+void pool_stop(struct service *service);
+/* Has a reader do the step, or does it at once when there are none. False: the queue is full (never if
+ * forced). */
+MUST_CHECK bool pool_dispatch(struct job *job, job_step *step, bool forced);
+/* dispatch, or the answer that the queue is full. */
+void pool_run(struct job *job, job_step *step);
+/* From the engine's thread: to a reader, or to be done in service_finish(). */
+void pool_after(struct job *job, job_step *step);
+/* Runs `step` once the ledger has reached `seq`. Loop only. */
+void park(struct job *job, uint64_t seq, int64_t wait_us, bool answer_anyway, job_step *step);
+/* Releases what is due; all of it if `all`. */
+void park_release(struct service *service, bool all);
+void park_cancel(struct job *job);
+
+/* --- the routes' parts
+ * --------------------------------------------------------------------------------------- */
+
+void write_begin(struct job *job);
+/* To the engine; answers the job itself if the engine does not take it. */
+void write_submit(struct job *job, struct reader *reader);
+/* What an answer says, for a single response. */
+void write_encode(struct job *job);
+/* Problem of a refused answer. */
+void answer_problem(const struct answer *answer, struct arena *arena, struct problem *ret_problem);
+
+void revise_prepare(struct job *job, struct reader *reader);
+void revise_finish(struct job *job, struct reader *reader);
+void movement_prepare(struct job *job, struct reader *reader);
+
+void bulk_begin(struct job *job);
+void bulk_continue(struct job *job);
+void bulk_free(struct bulk *bulk);
+
+void read_begin(struct job *job);
+void misc_begin(struct job *job);
+
+/* One read: 0 with the response filled, or an environment error. Runs within a snapshot. */
+typedef int read_handler(struct job *job, struct journal *journal, struct err *err);
+read_handler list_accounts, list_transfers, list_events;
+
+/* True if the ledger has it; *ret_result < 0 after an environment error. */
+bool find_account(struct job *job, struct journal *journal, const struct account_ref *ref,
+    struct account *ret_account, int *ret_result, struct err *err);
+/* The account in the path; answers the job if there is none. */
+bool path_account(
+    struct job *job, struct journal *journal, struct account *ret_account, int *ret_result, struct err *err);
+/* An account with what its answer needs besides: when it was opened, its text. In the job's arena. */
+MUST_CHECK int account_view_load(struct job *job, struct journal *journal, const struct account *account,
+    struct account_view *ret_view, struct err *err);
+/* Appends one record, with the id of the record it relates to. `scratch` gets what is read on the way. */
+MUST_CHECK int encode_record_of(struct job *job, struct journal *journal, const struct record *record,
+    struct arena *scratch, struct json_out *o, struct err *err);
+
+#endif

@@ -1,0 +1,200 @@
+/* Reader threads with their bounded queue, and the jobs that wait for a seq. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/service_internal.h"
+
+static void queue_push(struct job_queue *q, struct job *job)
+{
+    job->next = NULL;
+    *(q->first == NULL ? &q->first : &q->last->next) = job;
+    q->last = job;
+    q->n++;
+}
+
+static struct job *queue_pop(struct job_queue *q)
+{
+    struct job *job = q->first;
+    if (job != NULL) {
+        q->first = job->next;
+        q->n--;
+    }
+    return job;
+}
+
+static void *reader_main(void *arg)
+{
+    struct reader *reader = arg;
+    struct service *s = reader->service;
+    for (;;) {
+        pthread_mutex_lock(&s->lock);
+        while (s->queue.first == NULL && !s->closing)
+            pthread_cond_wait(&s->arrived, &s->lock);
+        struct job *job = queue_pop(&s->queue);
+        pthread_mutex_unlock(&s->lock);
+        if (job == NULL)
+            return NULL;
+        job->step(job, reader);
+    }
+}
+
+static int reader_open(struct service *s, struct reader *reader, struct err *err)
+{
+    const struct journal_options options = {.mode = JOURNAL_READ};
+    reader->service = s;
+    reader->digest = digest_new();
+    int r = journal_open(s->config.database_url, &options, &reader->journal, err);
+    return r < 0 ? err_wrap(err, "cannot open the journal for reading") : 0;
+}
+
+static void reader_close(struct reader *reader)
+{
+    journal_close(reader->journal);
+    if (reader->digest != NULL)
+        digest_free(reader->digest);
+    *reader = (struct reader){0};
+}
+
+int pool_start(struct service *s, struct err *err)
+{
+    s->loop.service = s;
+    if (s->config.readers == 0)
+        return reader_open(s, &s->loop, err);
+    s->loop.digest = digest_new();
+    s->readers = calloc(s->config.readers, sizeof *s->readers);
+    INVARIANT(s->readers != NULL);
+    for (size_t i = 0; i < s->config.readers; i++) {
+        struct reader *reader = &s->readers[i];
+        int r = reader_open(s, reader, err);
+        if (r == 0 && pthread_create(&reader->thread, NULL, reader_main, reader) != 0)
+            r = err_set(err, ERR_IO, "cannot start a reader thread");
+        if (r < 0) {
+            reader_close(reader);
+            return r;
+        }
+        s->n_readers++;
+    }
+    return 0;
+}
+
+void pool_stop(struct service *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->closing = true;
+    pthread_cond_broadcast(&s->arrived);
+    pthread_mutex_unlock(&s->lock);
+    for (size_t i = 0; i < s->n_readers; i++) {
+        pthread_join(s->readers[i].thread, NULL);
+        reader_close(&s->readers[i]);
+    }
+    free(s->readers);
+    s->readers = NULL;
+    s->n_readers = 0;
+    reader_close(&s->loop);
+}
+
+bool pool_dispatch(struct job *job, job_step *step, bool forced)
+{
+    struct service *s = job->service;
+    if (s->config.readers == 0) {
+        step(job, &s->loop);
+        return true;
+    }
+    job->step = step;
+    pthread_mutex_lock(&s->lock);
+    bool fits = forced || s->queue.n < LIMIT_READ_QUEUE;
+    if (fits) {
+        queue_push(&s->queue, job);
+        pthread_cond_signal(&s->arrived);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return fits;
+}
+
+void pool_run(struct job *job, job_step *step)
+{
+    if (pool_dispatch(job, step, false))
+        return;
+    job->streaming = false;
+    job_refuse(job, REFUSAL_QUEUE_FULL, "Too many reads wait.");
+    job_ready(job);
+}
+
+void pool_after(struct job *job, job_step *step)
+{
+    if (job->service->config.readers > 0) {
+        (void)!pool_dispatch(job, step, true);
+        return;
+    }
+    job->step = step;
+    job->step_in_finish = true;
+    job_ready(job);
+}
+
+void park(struct job *job, uint64_t seq, int64_t wait_us, bool answer_anyway, job_step *step)
+{
+    struct service *s = job->service;
+    if (s->n_parked >= LIMIT_WAITERS_MAX) {
+        job_refuse(job, REFUSAL_QUEUE_FULL, "Too many requests wait for a seq.");
+        job_ready(job);
+        return;
+    }
+    job->wait_seq = seq;
+    job->deadline = job->began_at + wait_us;
+    job->answer_anyway = answer_anyway;
+    job->wait_step = step;
+    job->parked = true;
+    job->next = s->parked;
+    s->parked = job;
+    s->n_parked++;
+}
+
+static void unpark(struct job *job, bool reached)
+{
+    job->parked = false;
+    job->service->n_parked--;
+    if (reached || (job->answer_anyway && !job->cancelled)) {
+        pool_run(job, job->wait_step);
+        return;
+    }
+    char detail[96];
+    snprintf(detail, sizeof detail, "The ledger is at %llu, %llu was asked for.",
+        (unsigned long long)catalog_head_seq(job->service->config.catalog, job->ledger->id),
+        (unsigned long long)job->wait_seq);
+    job_refuse(job, job->service->stopping ? REFUSAL_SHUTTING_DOWN : REFUSAL_NOT_REACHED, detail);
+    job_ready(job);
+}
+
+void park_release(struct service *s, bool all)
+{
+    struct job **link = &s->parked, *due = NULL;
+    int64_t now = service_now(s);
+    while (*link != NULL) {
+        struct job *job = *link;
+        bool reached = catalog_head_seq(s->config.catalog, job->ledger->id) >= job->wait_seq;
+        if (reached || all || now >= job->deadline) {
+            *link = job->next;
+            job->next = due;
+            due = job;
+        } else {
+            link = &job->next;
+        }
+    }
+    /* Only now, since what is released may end in the owner's hands and call back. */
+    while (due != NULL) {
+        struct job *job = due;
+        due = job->next;
+        unpark(job, catalog_head_seq(s->config.catalog, job->ledger->id) >= job->wait_seq);
+    }
+}
+
+void park_cancel(struct job *job)
+{
+    for (struct job **link = &job->service->parked; *link != NULL; link = &(*link)->next) {
+        if (*link != job)
+            continue;
+        *link = job->next;
+        unpark(job, false);
+        return;
+    }
+}
