@@ -5,7 +5,6 @@
 #include <time.h>
 
 #include "telemetry/log.h"
-#include "telemetry/metrics.h"
 #include "telemetry/trace.h"
 
 #define SLOW_US 1000000
@@ -80,14 +79,9 @@ static void write_entry(
     strbuf_fini(&path);
 }
 
-void access_note(struct access_log *log, struct metrics *metrics, const struct access_entry *e)
+void access_note(struct access_log *log, const struct access_entry *e)
 {
-    bool write = e->request->method != API_GET && e->request->method != API_HEAD,
-         waited = asked_to_wait(e->request);
-    metrics_response(metrics, e->status);
-    if (!waited)
-        metrics_observe(metrics, write ? METRIC_REQUEST_WRITE : METRIC_REQUEST_READ,
-            e->took_us > 0 ? (uint64_t)e->took_us : 0);
+    bool waited = asked_to_wait(e->request);
     const char *trouble = e->status >= 500                  ? "request failed"
                           : e->took_us > SLOW_US && !waited ? "slow request"
                                                             : NULL;

@@ -8,8 +8,6 @@
 
 #include "api/message.h"
 
-struct metrics;
-
 struct access_log {
     int64_t second;              /* the warnings of which ... */
     unsigned warned;             /* ... are these, and ... */
@@ -23,7 +21,7 @@ struct access_entry {
     bool cut; /* the client went away amid a stream */
 };
 
-void access_note(struct access_log *log, struct metrics *metrics, const struct access_entry *entry);
+void access_note(struct access_log *log, const struct access_entry *entry);
 /* Appends the path as logs may show it: what an `ext:` segment names may be a person. */
 void access_path(struct strbuf *b, struct str path);
 

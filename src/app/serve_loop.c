@@ -36,7 +36,7 @@ struct serve_loop {
     pthread_mutex_t lock; /* the ready list's */
     struct service_call *ready_first, **ready_end;
     _Atomic bool stop_asked, reload_asked, committed;
-    bool stopped;
+    bool stopping, stopped;
     size_t in_progress;
     struct exchange *waiting;
     int64_t ticked_us;
@@ -82,7 +82,7 @@ static void exchange_over(struct exchange *x)
         .took_us = monotonic_us() - x->began_us,
         .cut = x->cancelled,
     };
-    access_note(&loop->access, loop->config.metrics, &entry);
+    access_note(&loop->access, &entry);
     if (x->streaming)
         http_stream_end(x->http);
     else
@@ -124,10 +124,10 @@ static void exchange_ready(struct exchange *x)
     }
     if (!x->streaming) {
         x->streaming = true;
-        http_stream_begin(x->http, &x->call.response);
-    }
-    if (x->call.response.body.len > 0)
+        http_stream_begin(x->http, &x->call.response); /* with the first piece */
+    } else {
         http_stream_write(x->http, strbuf_view(&x->call.response.body));
+    }
     strbuf_clear(&x->call.response.body);
     if (complete)
         exchange_over(x);
@@ -172,15 +172,31 @@ static void reload_tokens(struct serve_loop *loop)
     }
 }
 
+/*
+ * What has arrived when we are told to stop is still answered: the server takes it up between the first time
+ * round, which only asks for a second, and the second, from which on the service refuses writes and lets
+ * waiting reads go.
+ */
+static void stop_by_steps(struct serve_loop *loop)
+{
+    if (loop->stopped)
+        return;
+    if (!loop->stopping) {
+        loop->stopping = true;
+        http_wake(loop->http);
+        return;
+    }
+    loop->stopped = true;
+    service_stop(loop->service);
+}
+
 static void on_woken(void *ctx)
 {
     struct serve_loop *loop = ctx;
     if (atomic_exchange(&loop->reload_asked, false))
         reload_tokens(loop);
-    if (atomic_load(&loop->stop_asked) && !loop->stopped) {
-        loop->stopped = true;
-        service_stop(loop->service);
-    }
+    if (atomic_load(&loop->stop_asked))
+        stop_by_steps(loop);
     finish_ready(loop);
     wake_waiting(loop);
     int64_t now = monotonic_us();

@@ -11,7 +11,6 @@
 #include "app/serve_listen.h"
 #include "app/serve_notify.h"
 #include "telemetry/log.h"
-#include "telemetry/metrics.h"
 
 static void test_what_is_loopback(void **state)
 {
@@ -76,8 +75,7 @@ static void test_paths_do_not_name_people(void **state)
 }
 
 /* Notes `n` requests and counts the lines written. */
-static size_t lines_written(
-    struct access_log *log, struct metrics *m, const struct access_entry *entry, int n)
+static size_t lines_written(struct access_log *log, const struct access_entry *entry, int n)
 {
     int fds[2], old = dup(STDERR_FILENO);
     assert_int_equal(pipe(fds), 0);
@@ -85,7 +83,7 @@ static size_t lines_written(
     dup2(fds[1], STDERR_FILENO);
     close(fds[1]);
     for (int i = 0; i < n; i++)
-        access_note(log, m, entry);
+        access_note(log, entry);
     dup2(old, STDERR_FILENO);
     close(old);
     char text[32768];
@@ -101,38 +99,28 @@ static size_t lines_written(
 static void test_what_is_logged(void **state)
 {
     (void)state;
-    struct metrics *m = metrics_new();
     struct api_request request = {.method = API_POST, .method_name = STR("POST"), .path = STR("/transfers")};
     struct access_log log = {0};
     log_setup(LOG_INFO, LOG_JSON);
     struct access_entry e = {.request = &request, .status = 201, .took_us = 500};
-    assert_int_equal(lines_written(&log, m, &e, 1), 0);
+    assert_int_equal(lines_written(&log, &e, 1), 0);
     e.took_us = 2000000;
-    assert_int_equal(lines_written(&log, m, &e, 1), 1);
+    assert_int_equal(lines_written(&log, &e, 1), 1);
     e = (struct access_entry){.request = &request, .status = 422, .took_us = 500};
-    assert_int_equal(lines_written(&log, m, &e, 1), 0);
+    assert_int_equal(lines_written(&log, &e, 1), 0);
     log = (struct access_log){0};
     e.status = 503;
-    size_t lines = lines_written(&log, m, &e, 100);
+    size_t lines = lines_written(&log, &e, 100);
     assert_in_range(lines, 10, 20); /* the second may change meanwhile */
     assert_int_equal(log.withheld > 0, 1);
     log_setup(LOG_DEBUG, LOG_JSON);
     e.status = 201;
-    assert_int_equal(lines_written(&log, m, &e, 3), 3);
-    struct strbuf b;
-    strbuf_init(&b);
-    metrics_render(m, &b);
-    strbuf_char(&b, '\0');
-    assert_non_null(strstr(b.data, "creditledger_http_responses_total{status=\"503\"} 100\n"));
-    assert_non_null(strstr(b.data, "creditledger_http_request_seconds_count{class=\"write\"} 106\n"));
-    strbuf_fini(&b);
-    metrics_free(m);
+    assert_int_equal(lines_written(&log, &e, 3), 3);
 }
 
 static void test_a_wait_that_was_asked_for_is_not_slow(void **state)
 {
     (void)state;
-    struct metrics *m = metrics_new();
     struct access_log log = {0};
     const struct api_header min_seq = {STR("ledger-min-seq"), STR("7")};
     struct api_request events = {.method = API_GET,
@@ -146,12 +134,11 @@ static void test_a_wait_that_was_asked_for_is_not_slow(void **state)
         .n_headers = 1};
     log_setup(LOG_INFO, LOG_JSON);
     struct access_entry e = {.request = &events, .status = 200, .took_us = 20000000};
-    assert_int_equal(lines_written(&log, m, &e, 1), 0);
+    assert_int_equal(lines_written(&log, &e, 1), 0);
     e.request = &read;
-    assert_int_equal(lines_written(&log, m, &e, 1), 0);
+    assert_int_equal(lines_written(&log, &e, 1), 0);
     read.n_headers = 0;
-    assert_int_equal(lines_written(&log, m, &e, 1), 1);
-    metrics_free(m);
+    assert_int_equal(lines_written(&log, &e, 1), 1);
 }
 
 static void test_service_manager_is_told(void **state)
