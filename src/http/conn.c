@@ -4,6 +4,8 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -37,6 +39,59 @@ void conn_wait(struct http_conn *conn, enum http_wait wait)
     list_append(conn, wait);
 }
 
+/*
+ * The library watches edge-triggered and not for EPOLLRDHUP: when a request and the end of the stream arrive
+ * together, it reads the one and never hears of the other. So the end is watched for here.
+ */
+static void watch_end(struct http_conn *conn)
+{
+    struct epoll_event event = {.events = EPOLLRDHUP | EPOLLET, .data.u64 = (uintptr_t)conn};
+    (void)epoll_ctl(conn->server->epoll_fd, EPOLL_CTL_ADD, conn->fd, &event);
+}
+
+static void unwatch_end(struct http_conn *conn)
+{
+    (void)epoll_ctl(conn->server->epoll_fd, EPOLL_CTL_DEL, conn->fd, NULL);
+}
+
+void conn_half_closed(struct http_conn *conn)
+{
+    struct http_server *server = conn->server;
+    if (conn->half_closed)
+        return;
+    conn->half_closed = true;
+    conn->half_prev = NULL;
+    conn->half_next = server->half_closed;
+    if (conn->half_next != NULL)
+        conn->half_next->half_prev = conn;
+    server->half_closed = conn;
+}
+
+static void forget_half_closed(struct http_conn *conn)
+{
+    if (!conn->half_closed)
+        return;
+    *(conn->half_prev ? &conn->half_prev->half_next : &conn->server->half_closed) = conn->half_next;
+    if (conn->half_next != NULL)
+        conn->half_next->half_prev = conn->half_prev;
+    conn->half_closed = false;
+}
+
+void conn_cut_half_closed(struct http_server *server)
+{
+    struct http_conn *next;
+    for (struct http_conn *conn = server->half_closed; conn != NULL; conn = next) {
+        next = conn->half_next;
+        int unread = 0;
+        if (conn->wait != WAIT_IDLE && conn->wait != WAIT_REQUEST)
+            continue;
+        if (ioctl(conn->fd, FIONREAD, &unread) == 0 && unread > 0)
+            continue;
+        forget_half_closed(conn);
+        conn_cut(conn);
+    }
+}
+
 static void conn_opened(struct http_server *server, struct MHD_Connection *mhd, void **context)
 {
     struct http_conn *conn = calloc(1, sizeof *conn);
@@ -45,6 +100,7 @@ static void conn_opened(struct http_server *server, struct MHD_Connection *mhd, 
     conn->mhd = mhd;
     conn->fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
     list_append(conn, WAIT_REQUEST);
+    watch_end(conn);
     atomic_fetch_add_explicit(&server->connections, 1, memory_order_relaxed);
     *context = conn;
 }
@@ -59,6 +115,7 @@ void conn_notify(
     }
     struct http_conn *conn = *context;
     INVARIANT(conn != NULL && conn->exchange == NULL);
+    forget_half_closed(conn);
     list_remove(conn);
     free(conn);
     *context = NULL;
@@ -102,6 +159,8 @@ void conn_refuse(struct http_conn *conn, enum refusal refusal, const char *detai
     (void)!send(conn->fd, text.data, text.len, MSG_NOSIGNAL | MSG_DONTWAIT);
     strbuf_fini(&text);
     shutdown(conn->fd, SHUT_WR);
+    /* A watch ends with its descriptor, unless a duplicate keeps what is behind it open. */
+    unwatch_end(conn);
     linger_add(&conn->server->linger, conn->fd, conn->server->now_ms);
     conn_wait(conn, WAIT_CLOSED);
 }

@@ -2,6 +2,8 @@
  * The room against real sockets: a listening server with the handler of toy_server.h, and clients that send
  * bytes.
  */
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -208,6 +210,43 @@ static void speaks_http_1_0(void **state)
     client_send(&c, STR("GET /stream?2 HTTP/1.0\r\n\r\n"));
     expect_next(&c, 200, "{\"line\":2}\n{\"line\":1}\n");
     client_close(&c);
+}
+
+/* Requests and the end of the stream in one segment: answers, then the end of the other half, at once. */
+static void answers_half_closed_clients(void **state)
+{
+    static const struct {
+        const char *bytes;
+        int answers;
+    } cases[] = {
+        {GET("/now"), 1},
+        {GET("/later"), 1},
+        {GET("/later") GET("/now") GET("/later"), 3},
+        {GET("/now") "POST /echo HT", 1},
+        {GET("/now") "POST /echo HTTP/1.1\r\nX: ", 1},
+        {"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nabc", 0},
+        {"GE", 0},
+        {"", 0},
+    };
+    for (size_t i = 0; i < 5 * sizeof cases / sizeof cases[0]; i++) {
+        struct str bytes = str_of(cases[i / 5].bytes);
+        struct client c;
+        struct reply r;
+        client_open(&c, *state);
+        int cork = 1; /* what follows leaves together with the end */
+        setsockopt(c.fd, IPPROTO_TCP, TCP_CORK, &cork, sizeof cork);
+        client_send(&c, bytes);
+        shutdown(c.fd, SHUT_WR);
+        for (int n = 0; n < cases[i / 5].answers; n++) {
+            assert_true(client_reply(&c, false, &r));
+            assert_int_equal(r.status, 200);
+            reply_fini(&r);
+        }
+        if (!client_closed(&c, WAIT_MS))
+            fail_msg("open after %s", bytes.data);
+        client_close(&c);
+    }
+    wait_connections(*state, 0);
 }
 
 static void refuses_what_is_not_http(void **state)
@@ -715,6 +754,7 @@ int main(void)
         ON_SERVER(keeps_the_order_of_a_pipeline),
         ON_SERVER(takes_a_request_byte_by_byte),
         ON_SERVER(speaks_http_1_0),
+        ON_SERVER(answers_half_closed_clients),
         ON_SERVER(refuses_what_is_not_http),
         ON_SERVER(answers_or_closes_on_garbage),
         ON_SERVER(answers_413_to_who_sends_first),

@@ -37,6 +37,8 @@ struct http_conn {
     uint64_t acked;                 /* bytes the client had taken when last looked at */
     struct http_exchange *exchange; /* NULL between requests */
     struct http_conn *prev, *next;  /* in its waiting list */
+    bool half_closed;               /* the client sends no more; it may still want its answers */
+    struct http_conn *half_prev, *half_next;
 };
 
 struct http_waiting {
@@ -85,6 +87,7 @@ struct http_server {
     bool stopping;
     int64_t now_ms, woken_ms, stop_ms;
     struct http_waiting waiting[WAIT_N];
+    struct http_conn *half_closed;
     struct http_exchange *exchanges; /* all that are in use */
     struct http_exchange *spare;
     size_t n_with_app, n_spare;
@@ -105,6 +108,10 @@ void conn_cut(struct http_conn *conn);
 /* Answers past the library, which knows no answer before a request is whole; the connection must be closed
  * after. */
 void conn_refuse(struct http_conn *conn, enum refusal refusal, const char *detail, bool head_only);
+/* The client has shut its sending half down. */
+void conn_half_closed(struct http_conn *conn);
+/* Cuts those of them that wait for more from their clients; only while the library has nothing left to do. */
+void conn_cut_half_closed(struct http_server *server);
 /* Does what is due; returns the next deadline, INT64_MAX if there is none. */
 int64_t conn_expire(struct http_server *server);
 /* Cuts all connections that are not amid a request; with `everything`, those too. */

@@ -20,6 +20,7 @@
 #define TAG_LIBRARY 0
 #define TAG_WAKE 1
 #define TAG_LINGER 2
+#define TAG_MAX 4096 /* beyond it: the address of a connection */
 #define FOREVER_MS (INT64_MAX / 4)
 #define CLOSING_RUNS 100
 
@@ -204,12 +205,17 @@ static void call_woken(struct http_server *server)
         server->config.woken(server->config.ctx);
 }
 
-static int wait_ms(const struct http_server *server, int64_t deadline_ms)
+static bool library_busy(const struct http_server *server)
 {
     MHD_UNSIGNED_LONG_LONG library_ms;
-    if (server->run_again || server->drained)
-        return 0;
-    if (MHD_get_timeout(server->daemon, &library_ms) == MHD_YES && library_ms == 0)
+    return server->run_again || (MHD_get_timeout(server->daemon, &library_ms) == MHD_YES && library_ms == 0);
+}
+
+static int wait_ms(struct http_server *server, int64_t deadline_ms)
+{
+    if (!library_busy(server) && server->half_closed != NULL)
+        conn_cut_half_closed(server);
+    if (server->drained || library_busy(server))
         return 0;
     int64_t until = server->woken_ms + TICK_MS;
     if (deadline_ms < until)
@@ -230,6 +236,8 @@ static int take_events(struct http_server *server, int timeout_ms, struct err *e
         uint64_t tag = events[i].data.u64;
         if (tag == TAG_LIBRARY)
             server->run_again = true;
+        else if (tag > TAG_MAX)
+            conn_half_closed((struct http_conn *)(uintptr_t)tag);
         else if (tag >= TAG_LINGER)
             linger_ready(&server->linger, (size_t)(tag - TAG_LINGER));
     }
@@ -238,9 +246,7 @@ static int take_events(struct http_server *server, int timeout_ms, struct err *e
 
 static void run_library(struct http_server *server)
 {
-    MHD_UNSIGNED_LONG_LONG library_ms;
-    bool pending = MHD_get_timeout(server->daemon, &library_ms) == MHD_YES && library_ms == 0;
-    if (!server->run_again && !pending)
+    if (!library_busy(server))
         return;
     server->run_again = false;
     (void)MHD_run(server->daemon);
