@@ -140,7 +140,7 @@ static int run(const struct options *o)
 
 const struct command_spec cmd_completion = {
     .name = "completion",
-    .summary = "Print a completion script for bash or zsh",
+    .summary = "print a completion script for bash or zsh",
     .positional = "bash|zsh",
     .positional_min = 1,
     .positional_max = 1,

@@ -56,7 +56,7 @@ static int run(const struct options *o)
 
 const struct command_spec cmd_migrate = {
     .name = "migrate",
-    .summary = "Make the database or bring its schema up to date",
+    .summary = "make the database or bring its schema up to date",
     .positional = "",
     .details =
         "Refused while a server has the database open. A database written by a newer version is refused and\n"

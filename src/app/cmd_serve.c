@@ -144,7 +144,12 @@ static int open_all(struct server *s, struct err *err)
     s->config.metrics = s->store.metrics;
     s->config.tokens = s->tokens;
     s->config.database_url = s->store.url;
-    return serve_loop_new(&s->config, &s->loop, err);
+    failed = serve_loop_new(&s->config, &s->loop, err);
+    if (failed) {
+        struct err inner = *err;
+        return err_set(err, failed, "%s; --listen ADDRESS:PORT names another address", inner.message);
+    }
+    return 0;
 }
 
 static int seed_demo(struct server *s, struct err *err)
@@ -249,7 +254,7 @@ static int run(const struct options *o)
 
 const struct command_spec cmd_serve = {
     .name = "serve",
-    .summary = "Serve the HTTP API",
+    .summary = "serve the HTTP API",
     .positional = "",
     .details =
         "SIGTERM and SIGINT stop it: nothing new is accepted, what is queued is answered, exit 0; a second "

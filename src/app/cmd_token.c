@@ -98,7 +98,7 @@ static int run(const struct options *o)
 
 const struct command_spec cmd_token = {
     .name = "token",
-    .summary = "Make a random access token and its line for the token file",
+    .summary = "make a random access token and its line for the token file",
     .positional = "NAME",
     .positional_min = 1,
     .positional_max = 1,

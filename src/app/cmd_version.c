@@ -26,7 +26,7 @@ static int run(const struct options *o)
 
 const struct command_spec cmd_version = {
     .name = "version",
-    .summary = "Print the version of the program and of what it is built on",
+    .summary = "print the version of the program and of what it is built on",
     .positional = "",
     .options = options,
     .run = run,
