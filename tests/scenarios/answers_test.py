@@ -59,7 +59,10 @@ def problems_of(spec, validator, exchange):
     for line in exchange["headers"].splitlines():
         if line.split(":")[0].lower() not in known:
             yield f"header {line} is not in the contract"
-    if media_type.endswith("json"):
+    if media_type == "application/x-ndjson":
+        for line in exchange["answer"].splitlines():
+            yield from validator({"$ref": "#/components/schemas/BatchResult"}, json.loads(line))
+    elif media_type.endswith("json"):
         schema = response["content"][media_type]["schema"]
         yield from validator(schema, json.loads(exchange["answer"]))
 
@@ -82,12 +85,6 @@ def main():
     except ImportError:
         skip_all("python's jsonschema is not installed")
     spec = closed(contract())
-    # An atomic batch that was refused is a problem with results: the two schemas are evaluated together.
-    batch = spec["paths"]["/transfers/batch"]["post"]["responses"]["default"]["content"]["application/problem+json"]
-    for part in batch["schema"]["allOf"]:
-        part.pop("unevaluatedProperties", None)
-    spec["components"]["schemas"]["Problem"].pop("unevaluatedProperties", None)
-
     def validate(schema, value):
         validator = jsonschema.Draft202012Validator({**schema, "components": spec["components"]})
         for error in validator.iter_errors(value):
