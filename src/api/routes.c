@@ -188,6 +188,7 @@ void route_match(enum api_method method, struct str path, struct arena *arena, s
                       : "No route has such a path.");
         return;
     }
+    ret_match->allow[0] = '\0'; /* of other methods on the way */
     ret_match->route = route;
     if (!percent_decode(parameter, false, arena, &ret_match->parameter) ||
         (first > 0 && !percent_decode(segments.at[1], false, arena, &ret_match->ledger)))
