@@ -8,6 +8,7 @@
 #include "telemetry/trace.h"
 
 #define SLOW_US 1000000
+#define SLOW_BULK_US 30000000 /* thousands of transfers take their time */
 #define WARNINGS_A_SECOND 10
 
 void access_path(struct strbuf *b, struct str path)
@@ -29,6 +30,15 @@ static bool asked_to_wait(const struct api_request *r)
         return false;
     bool poll = r->query.len > 0 && memmem(r->query.data, r->query.len, "wait=", 5) != NULL;
     return poll || api_request_header(r, "Ledger-Min-Seq").data != NULL;
+}
+
+static bool is_slow(const struct access_entry *e)
+{
+    static const char bulk[] = "/batch";
+    const struct str path = e->request->path;
+    size_t n = sizeof bulk - 1;
+    bool is_bulk = path.len >= n && memcmp(path.data + path.len - n, bulk, n) == 0;
+    return e->took_us > (is_bulk ? SLOW_BULK_US : SLOW_US) && !asked_to_wait(e->request);
 }
 
 /* True if this warning may be written; *ret_withheld is how many before it were not. */
@@ -81,10 +91,7 @@ static void write_entry(
 
 void access_note(struct access_log *log, const struct access_entry *e)
 {
-    bool waited = asked_to_wait(e->request);
-    const char *trouble = e->status >= 500                  ? "request failed"
-                          : e->took_us > SLOW_US && !waited ? "slow request"
-                                                            : NULL;
+    const char *trouble = e->status >= 500 ? "request failed" : is_slow(e) ? "slow request" : NULL;
     unsigned long long withheld = 0;
     if (trouble != NULL && may_warn(log, &withheld))
         write_entry(LOG_WARNING, trouble, e, withheld);

@@ -106,6 +106,9 @@ static void test_what_is_logged(void **state)
     assert_int_equal(lines_written(&log, &e, 1), 0);
     e.took_us = 2000000;
     assert_int_equal(lines_written(&log, &e, 1), 1);
+    request.path = STR("/transfers/batch");
+    assert_int_equal(lines_written(&log, &e, 1), 0);
+    request.path = STR("/transfers");
     e = (struct access_entry){.request = &request, .status = 422, .took_us = 500};
     assert_int_equal(lines_written(&log, &e, 1), 0);
     log = (struct access_log){0};
