@@ -286,7 +286,8 @@ static void check_statement(
         assert_amounts(s.opening, opening, "opening", seed);
         assert_amounts(s.closing, closing, "closing", seed);
         assert_true(s.n_lines <= ask->limit);
-        if (s.n_lines > n - at || (!s.more && s.n_lines != n - at) || (s.more && s.n_lines != ask->limit))
+        if (s.n_lines > n - at || (!s.more && s.n_lines != n - at) ||
+            (s.more && (s.n_lines != ask->limit || s.n_lines >= n - at)))
             fail_msg("seed %llu, axis %d: page of %zu lines with %zu of %zu given, %s more",
                 (unsigned long long)seed, (int)ask->axis, s.n_lines, at, n, s.more ? "and" : "no");
         for (size_t i = 0; i < s.n_lines; i++, at++) {
