@@ -232,6 +232,15 @@ void fixture_drop(struct fixture *f)
     f->batch = NULL;
 }
 
+void fixture_keep(struct fixture *f, const struct fixture_state *state)
+{
+    f->new_ledger = false;
+    f->committed = state_copy(f, state);
+    f->state = state_copy(f, state);
+    f->n_batch = 0;
+    f->batch = NULL;
+}
+
 int fixture_commit(struct fixture *f, struct journal *j, struct err *err)
 {
     const struct journal_batch batch = {.assets = f->assets + f->committed.n_assets,
@@ -245,9 +254,6 @@ int fixture_commit(struct fixture *f, struct journal *j, struct err *err)
         fixture_drop(f);
         return rc;
     }
-    f->new_ledger = false;
-    f->committed = state_copy(f, &f->state);
-    f->n_batch = 0;
-    f->batch = NULL;
+    fixture_keep(f, &f->state);
     return 0;
 }

@@ -63,5 +63,7 @@ struct record *fixture_transfer_at(
 
 MUST_CHECK int fixture_commit(struct fixture *f, struct journal *j, struct err *err);
 void fixture_drop(struct fixture *f); /* back to the last commit */
+/* Takes a state for committed: for one who took f->state before a commit that seemed to fail and did not. */
+void fixture_keep(struct fixture *f, const struct fixture_state *state);
 
 #endif
