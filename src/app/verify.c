@@ -53,35 +53,50 @@ static int add_asset(void *ctx, const struct asset *row)
 /* ---- the walk over the records
  * -------------------------------------------------------------------------------- */
 
-/* `*done` counts over all ledgers. A record that the backend itself cannot read is a fault, and the ledger's
- * end. */
-static int walk(struct audit *a, uint64_t *done, uint64_t total, struct err *err)
+static bool keep_on(struct audit *a, uint64_t done, uint64_t total)
+{
+    if (done % PROGRESS_EVERY == 0 && a->options->progress != NULL &&
+        !a->options->progress(a->options->ctx, done, total))
+        a->stop = a->cancelled = true;
+    return !a->stop;
+}
+
+/* Records until the end, or until one that the backend itself cannot read: ERR_CORRUPT. */
+static int walk_readable(struct audit *a, uint64_t *done, uint64_t total, struct err *err)
 {
     struct journal_scan *scan;
-    int rc = a->j->ops->scan_open(a->j, a->ledger->id, 1, true, &scan, err);
+    int rc = a->j->ops->scan_open(a->j, a->ledger->id, a->head.seq + 1, true, &scan, err);
     if (rc != 0)
         return rc;
-    while (!a->stop) {
+    while (keep_on(a, *done, total)) {
         const struct record *record;
-        struct err scan_err = {0};
-        rc = a->j->ops->scan_next(scan, &record, &scan_err);
-        if (rc == ERR_CORRUPT) {
-            audit_fault(a, "I1", a->head.seq + 1, 0, "cannot be read: %s", scan_err.message);
-            rc = 0;
+        rc = a->j->ops->scan_next(scan, &record, err);
+        if (rc != 0 || record == NULL || (rc = audit_record(a, record, err)) != 0)
             break;
-        }
-        if (rc != 0) {
-            err_set(err, rc, "%s", scan_err.message);
-            break;
-        }
-        if (record == NULL || (rc = audit_record(a, record, err)) != 0)
-            break;
-        if (++*done % PROGRESS_EVERY == 0 && a->options->progress != NULL &&
-            !a->options->progress(a->options->ctx, *done, total))
-            a->stop = a->cancelled = true;
+        ++*done;
     }
     a->j->ops->scan_close(scan);
     return rc;
+}
+
+/* `*done` counts over all ledgers. What cannot be read is a fault; the walk goes on behind it. */
+static int walk(struct audit *a, uint64_t *done, uint64_t total, struct err *err)
+{
+    struct ledger_head head;
+    int rc = a->j->ops->head(a->j, a->ledger->id, &head, err);
+    if (rc != 0)
+        return rc;
+    for (;;) {
+        struct err unreadable = {0};
+        rc = walk_readable(a, done, total, &unreadable);
+        if (rc != ERR_CORRUPT)
+            return rc == 0 ? 0 : err_set(err, rc, "%s", unreadable.message);
+        a->head.seq++;
+        a->unhashed = true;
+        audit_fault(a, "I1", a->head.seq, 0, "%s", unreadable.message);
+        if (a->stop || a->head.seq >= head.seq)
+            return 0;
+    }
 }
 
 /* ---- after the walk
@@ -179,9 +194,15 @@ static int check_account(void *ctx, const struct account *account)
 
 static int check_accounts(struct audit *a, struct err *err)
 {
+    uint64_t counted = a->counts->accounts;
     for (uint64_t after = 0; !a->stop; after += ACCOUNTS_PAGE) {
         uint64_t before = a->counts->accounts;
         int rc = a->j->ops->accounts(a->j, a->ledger->id, after, ACCOUNTS_PAGE, check_account, a, err);
+        if (rc == ERR_CORRUPT) {
+            audit_fault(
+                a, "I4", 0, 0, "after account %" PRIu64 ": %s", a->counts->accounts - counted, err->message);
+            break;
+        }
         if (rc < 0)
             return rc;
         uint64_t expected = a->head.accounts > after ? a->head.accounts - after : 0;
@@ -231,6 +252,7 @@ static int audit_ledger(
     a->head = (struct ledger_head){.recorded_at = ledger->created_at};
     digest_genesis(a->digest, ledger, a->head.hash);
     a->lots_n = a->missing_n = a->erasures_n = 0;
+    a->unhashed = false;
     if (a->lots != NULL)
         memset(a->lots, 0, a->lots_cap * sizeof *a->lots);
     a->keys = unique_new(0);

@@ -23,7 +23,7 @@
 
 struct verify_fault {
     const char *invariant;         /* "I4"; "time" for effective times that cannot be */
-    const char *ledger;            /* its name; NULL: of the whole database */
+    const char *ledger;            /* its name, during the call; NULL: of the whole database */
     uint64_t seq;                  /* 0: of no record */
     uint64_t account;              /* its number; 0: of none */
     char message[ERR_MESSAGE_MAX]; /* what was found and what was expected */

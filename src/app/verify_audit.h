@@ -45,6 +45,7 @@ struct audit {
     /* Of the ledger at hand. */
     const struct ledger_row *ledger;
     struct ledger_head head;
+    bool unhashed; /* the record before could not be read: the next one's hash cannot be checked */
     struct audit_account *accounts;
     size_t accounts_cap;
     struct audit_lot *lots;

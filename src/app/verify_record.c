@@ -492,7 +492,9 @@ static void check_chain(struct audit *a, const struct record *r)
 {
     const struct asset *asset;
     uint8_t hash[HASH_LEN];
-    if (!can_be_hashed(a, r, &asset))
+    bool unhashed = a->unhashed;
+    a->unhashed = false;
+    if (!can_be_hashed(a, r, &asset) || unhashed)
         return;
     digest_record(a->digest, a->head.hash, r, asset, hash);
     if (memcmp(hash, r->hash, HASH_LEN) == 0)
