@@ -24,14 +24,14 @@ void bench_pick(const struct bench_plan *plan, uint64_t *state, uint64_t n, size
     *ret_to = turned ? a : b;
 }
 
-size_t bench_key(const char *run, uint64_t n, char *ret_text)
+void bench_key(const char *run, char kind, uint64_t n, char *ret_text)
 {
     memcpy(ret_text, "bench-", 6);
     memcpy(ret_text + 6, run, BENCH_RUN_LEN);
     ret_text[6 + BENCH_RUN_LEN] = '-';
+    ret_text[7 + BENCH_RUN_LEN] = kind;
     for (size_t i = BENCH_KEY_LEN; i > BENCH_KEY_LEN - BENCH_KEY_DIGITS; i--, n /= 10)
         ret_text[i - 1] = (char)('0' + n % 10);
-    return BENCH_KEY_LEN;
 }
 
 void bench_ack(struct bench_results *r, struct uuid transfer, uint64_t n)
@@ -48,5 +48,6 @@ size_t bench_sample(size_t n_acked, size_t lookups, size_t i)
 {
     if (lookups >= n_acked)
         return i;
-    return n_acked / lookups * i + n_acked % lookups * i / lookups; /* i * n_acked / lookups, without overflow */
+    return n_acked / lookups * i +
+           n_acked % lookups * i / lookups; /* i * n_acked / lookups, without overflow */
 }

@@ -48,9 +48,12 @@ struct bench_results {
 uint64_t bench_random(uint64_t *state);
 /* The two accounts of a transfer: indices into results->accounts, different. */
 void bench_pick(const struct bench_plan *plan, uint64_t *state, uint64_t n, size_t *ret_from, size_t *ret_to);
-/* "bench-<run>-<n>": keys and references, all equally long. */
-size_t bench_key(const char *run, uint64_t n, char *ret_text);
-#define BENCH_KEY_LEN (6 + BENCH_RUN_LEN + 1 + BENCH_KEY_DIGITS)
+/* "bench-<run>-<kind><n>", all equally long. Accounts and transfers share the ledger's keys, so their kinds
+ * differ. */
+void bench_key(const char *run, char kind, uint64_t n, char *ret_text);
+#define BENCH_KEY_LEN (6 + BENCH_RUN_LEN + 2 + BENCH_KEY_DIGITS)
+#define BENCH_ACCOUNT 'a'
+#define BENCH_TRANSFER 't'
 
 void bench_ack(struct bench_results *r, struct uuid transfer, uint64_t n);
 /* Which of the acknowledged the i-th of `lookups` evenly spread look-ups is. */

@@ -54,16 +54,16 @@ static void submission_done(struct submission *submission)
     pthread_mutex_unlock(&b->lock);
 }
 
-static struct str key_text(struct arena *arena, const char *run, uint64_t n)
+static struct str key_text(struct arena *arena, const char *run, char kind, uint64_t n)
 {
     char key[BENCH_KEY_LEN];
-    bench_key(run, n, key);
+    bench_key(run, kind, n, key);
     return arena_str(arena, (struct str){key, sizeof key});
 }
 
 static void make_opening(struct engine_bench *b, struct slot *slot, size_t i, uint64_t n)
 {
-    struct str name = key_text(&slot->arena, b->plan->opened_by, n);
+    struct str name = key_text(&slot->arena, b->plan->opened_by, BENCH_ACCOUNT, n);
     slot->commands[i] = (struct command){
         .op = COMMAND_OPEN_ACCOUNT,
         .ledger = STR(LEDGER),
@@ -79,7 +79,7 @@ static void make_transfer(struct engine_bench *b, struct slot *slot, size_t i, u
 {
     size_t from, to;
     bench_pick(b->plan, &b->random, n, &from, &to);
-    struct str key = key_text(&slot->arena, b->plan->run, n);
+    struct str key = key_text(&slot->arena, b->plan->run, BENCH_TRANSFER, n);
     slot->postings[i] = (struct posting){
         .debit = {.by = REF_BY_ID, .id = b->results->accounts[from]},
         .credit = {.by = REF_BY_ID, .id = b->results->accounts[to]},
@@ -227,7 +227,7 @@ static int look_up(struct engine_bench *b, struct err *err)
         const struct bench_acked *acked = &r->acked[bench_sample(r->n_acked, n, i)];
         const struct record *record = NULL;
         char key[BENCH_KEY_LEN];
-        bench_key(b->plan->run, acked->n, key);
+        bench_key(b->plan->run, BENCH_TRANSFER, acked->n, key);
         rc = j->ops->record(j, 1, uuid_counter(acked->transfer), false, &arena, &record, err);
         bool there = rc == 0 && uuid_eq(record->id, acked->transfer) && record->kind == RECORD_TRANSFER &&
                      str_eq(record->idempotency_key, (struct str){key, sizeof key});

@@ -52,7 +52,7 @@ static bool open_next(void *ctx, struct strbuf *request, uint64_t *ret_n, int64_
         return false;
     uint64_t n = b->n_retry > 0 ? b->retry[--b->n_retry] : b->next_n++;
     char key[BENCH_KEY_LEN], body[256];
-    bench_key(b->plan->opened_by, n, key);
+    bench_key(b->plan->opened_by, BENCH_ACCOUNT, n, key);
     int len = snprintf(body, sizeof body,
         "{\"currency\":\"" BENCH_CURRENCY
         "\",\"minBalance\":null,\"externalId\":\"%.*s\",\"idempotencyKey\":\"%.*s\"}",
@@ -162,7 +162,7 @@ static void put_transfer(struct http_bench *b, struct strbuf *out, uint64_t n)
     memcpy(at + t->from, id, UUID_TEXT_LEN);
     uuid_format(b->results->accounts[to], id);
     memcpy(at + t->to, id, UUID_TEXT_LEN);
-    bench_key(b->plan->run, n, key);
+    bench_key(b->plan->run, BENCH_TRANSFER, n, key);
     memcpy(at + t->key, key, BENCH_KEY_LEN);
     memcpy(at + t->reference, key + BENCH_KEY_LEN - BENCH_KEY_DIGITS, BENCH_KEY_DIGITS);
 }
@@ -277,7 +277,7 @@ static void lookup_answered(void *ctx, struct bench_mark mark, int status, struc
     struct http_bench *b = ctx;
     struct bench_results *r = b->results;
     char key[BENCH_KEY_LEN];
-    bench_key(b->plan->run, r->acked[mark.n].n, key);
+    bench_key(b->plan->run, BENCH_TRANSFER, r->acked[mark.n].n, key);
     if (status != 200 || find(body, STR("\"status\":\"posted\"")) == NULL ||
         find(body, (struct str){key, sizeof key}) == NULL)
         r->missing++;
