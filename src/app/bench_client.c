@@ -359,15 +359,16 @@ static int loop(struct bench_client *c, struct err *err)
 
 int bench_client_run(struct bench_client *c, const struct bench_driver *driver, struct err *err)
 {
+    INVARIANT(driver->connections > 0 && driver->connections <= c->n_conns);
     INVARIANT(driver->depth > 0 && (driver->depth == 1 || driver->rate == 0));
     c->driver = driver;
     c->exhausted = false;
     c->in_flight = 0;
     c->sent = 0;
     c->free_first = c->free_last = NULL;
-    struct bench_mark *marks = calloc(c->n_conns * driver->depth, sizeof *marks);
+    struct bench_mark *marks = calloc(driver->connections * driver->depth, sizeof *marks);
     INVARIANT(marks != NULL);
-    for (size_t i = 0; i < c->n_conns; i++) {
+    for (size_t i = 0; i < driver->connections; i++) {
         struct bench_conn *conn = &c->conns[i];
         conn->marks = marks + i * driver->depth;
         conn->first = conn->count = 0;

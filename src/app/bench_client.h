@@ -35,9 +35,10 @@ struct bench_driver {
     void (*answered)(void *ctx, struct bench_mark mark, int status, struct str body, int64_t now_us);
     /* The connection ended before the answer: whether the request took effect is not known. */
     void (*lost)(void *ctx, struct bench_mark mark);
-    size_t depth;     /* requests in flight on one connection */
-    int64_t think_us; /* pause of a connection after an answer */
-    int64_t rate;     /* requests a second in all, whatever the answers do; 0: as fast as they come */
+    size_t connections; /* so many of the client's are used */
+    size_t depth;       /* requests in flight on one connection */
+    int64_t think_us;   /* pause of a connection after an answer */
+    int64_t rate;       /* requests a second in all, whatever the answers do; 0: as fast as they come */
 };
 
 struct bench_client;

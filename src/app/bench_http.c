@@ -11,6 +11,7 @@
 #include "app/progress.h"
 
 #define PIPELINE_DEPTH 16
+#define BUSY_CONNECTIONS 64 /* opening and looking up use at least so many, to be done soon */
 
 struct template
 {
@@ -34,8 +35,12 @@ struct http_bench {
     struct err fault; /* the first thing that must not happen */
 };
 
-/* ---- opening
- * ---------------------------------------------------------------------------------------------------- */
+static size_t busy_connections(const struct bench_plan *plan)
+{
+    return plan->connections > BUSY_CONNECTIONS ? plan->connections : BUSY_CONNECTIONS;
+}
+
+/* ---- opening ---- */
 
 static void post_head(const struct http_bench *b, struct strbuf *out, const char *path, size_t length)
 {
@@ -103,7 +108,12 @@ static void open_lost(void *ctx, struct bench_mark mark)
 
 static int open_accounts(struct http_bench *b, struct err *err)
 {
-    struct bench_driver driver = {b, open_next, open_answered, open_lost, PIPELINE_DEPTH, 0, 0};
+    struct bench_driver driver = {.ctx = b,
+        .next = open_next,
+        .answered = open_answered,
+        .lost = open_lost,
+        .connections = busy_connections(b->plan),
+        .depth = PIPELINE_DEPTH};
     int64_t from_us = bench_now_us();
     int rc = 0;
     b->retry = calloc(b->plan->accounts, sizeof *b->retry);
@@ -121,8 +131,7 @@ static int open_accounts(struct http_bench *b, struct err *err)
     return rc;
 }
 
-/* ---- transfers
- * -------------------------------------------------------------------------------------------------- */
+/* ---- transfers ---- */
 
 static size_t place(struct strbuf *b, const char *before, size_t width)
 {
@@ -240,7 +249,14 @@ static void load_lost(void *ctx, struct bench_mark mark)
 static int load(struct http_bench *b, struct err *err)
 {
     const struct bench_plan *plan = b->plan;
-    struct bench_driver driver = {b, load_next, load_answered, load_lost, 1, plan->think_us, plan->rate};
+    struct bench_driver driver = {.ctx = b,
+        .next = load_next,
+        .answered = load_answered,
+        .lost = load_lost,
+        .connections = plan->connections,
+        .depth = 1,
+        .think_us = plan->think_us,
+        .rate = plan->rate};
     int64_t from_us = bench_now_us();
     b->until_us = from_us + plan->seconds * 1000000;
     b->random = 0x9e3779b97f4a7c15u;
@@ -252,8 +268,7 @@ static int load(struct http_bench *b, struct err *err)
     return rc;
 }
 
-/* ---- looking up
- * ------------------------------------------------------------------------------------------------- */
+/* ---- looking up ---- */
 
 static bool lookup_next(void *ctx, struct strbuf *request, uint64_t *ret_n, int64_t now_us)
 {
@@ -295,7 +310,12 @@ static void lookup_lost(void *ctx, struct bench_mark mark)
 
 static int look_up(struct http_bench *b, struct err *err)
 {
-    struct bench_driver driver = {b, lookup_next, lookup_answered, lookup_lost, PIPELINE_DEPTH, 0, 0};
+    struct bench_driver driver = {.ctx = b,
+        .next = lookup_next,
+        .answered = lookup_answered,
+        .lost = lookup_lost,
+        .connections = busy_connections(b->plan),
+        .depth = PIPELINE_DEPTH};
     int64_t from_us = bench_now_us();
     b->n_lookups = b->plan->lookups < b->results->n_acked ? b->plan->lookups : b->results->n_acked;
     progress_begin(&b->progress, "looking up", b->n_lookups, b->plan->quiet);
@@ -310,7 +330,7 @@ int bench_http(const struct bench_plan *plan, struct bench_results *r, struct er
     struct http_bench b = {.plan = plan, .results = r};
     int rc = bench_target_parse(plan->url, plan->token, &b.target, err);
     if (rc == 0)
-        rc = bench_client_new(&b.target, plan->connections, &b.client, err);
+        rc = bench_client_new(&b.target, busy_connections(plan), &b.client, err);
     if (rc != 0)
         return rc;
     rc = open_accounts(&b, err);
