@@ -93,8 +93,8 @@ static void open_answered(void *ctx, struct bench_mark mark, int status, struct 
         return;
     }
     if (status != 201 || !find_id(body, STR("\"accountId\":\""), &b->results->accounts[mark.n])) {
-        err_set(
-            &b->fault, ERR_IO, "POST /accounts answered %d: %.300s", status, body.len > 0 ? body.data : "");
+        err_set(&b->fault, ERR_IO, "POST /accounts answered %d: %.*s", status,
+            (int)(body.len < 300 ? body.len : 300), body.len > 0 ? body.data : "");
         return;
     }
     progress_at(&b->progress, ++b->opened);

@@ -128,6 +128,18 @@ static void print_errors(const struct bench_results *r)
         printf("  connection lost    %" PRIu64 "\n", r->lost);
 }
 
+static void print_lookups(const struct bench_plan *plan, const struct bench_results *r)
+{
+    if (plan->lookups == 0 && r->missing == 0)
+        return;
+    printf("  looked up again    %" PRIu64 " of %zu acknowledged in %.2f s: ", r->looked_up, r->n_acked,
+        r->lookup_seconds);
+    if (r->missing > 0)
+        printf("%" PRIu64 " MISSING\n", r->missing);
+    else
+        puts("all there");
+}
+
 static void report_text(
     const struct bench_plan *plan, const struct bench_results *r, const struct bench_audit *audit)
 {
@@ -142,12 +154,7 @@ static void report_text(
             " %s %.2f", quantiles[i].name, (double)histogram_quantile(&r->latency, quantiles[i].part) / 1e3);
     putchar('\n');
     print_errors(r);
-    printf("  looked up again    %" PRIu64 " of %zu acknowledged in %.2f s: ", r->looked_up, r->n_acked,
-        r->lookup_seconds);
-    if (r->missing > 0)
-        printf("%" PRIu64 " MISSING\n", r->missing);
-    else
-        puts("all there");
+    print_lookups(plan, r);
     if (audit->done && audit->faults == 0)
         printf("  verify             OK, %" PRIu64 " records in %.2f s\n", audit->records, audit->seconds);
     else if (audit->done)
