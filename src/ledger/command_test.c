@@ -44,7 +44,7 @@ static void test_names(void **state)
     }
 }
 
-/* The bytes of one command, by hand: stored hashes depend on them for ever. */
+/* The bytes of some commands, by hand: stored hashes depend on them for ever. */
 static void test_known_bytes(void **state)
 {
     (void)state;
@@ -55,38 +55,63 @@ static void test_known_bytes(void **state)
         .currency = {"USD", 3},
         .wallet = true,
     };
-    const struct command command = {
-        .op = COMMAND_POST,
-        .ledger = STR("main"),
-        .reference = STR(""),
-        .as.post = {.postings = &posting, .n_postings = 1},
+    static const struct expectation expectation = {
+        .account = {.by = REF_BY_ID, .id = {{0xaa}}}, .has_version = true, .version = 7};
+    static const struct {
+        const char *name;
+        struct command command;
+        const char *want;
+    } cases[] = {
+        {"a transfer from @world",
+            {.op = COMMAND_POST,
+                .ledger = {"main", 4},
+                .reference = {"", 0},
+                .as.post = {.postings = &posting, .n_postings = 1, .expects = &expectation, .n_expects = 1}},
+            "0105000000046d61696e"
+            "00"       /* effectiveAt: not named */
+            "00000000" /* reference: empty, which is not none */
+            "ffffffff" /* text: none */
+            "00000001"
+            "0200000003555344"
+            "0100000003626f62"
+            "00000000000004d2"
+            "00000003555344"
+            "01"
+            "00000001" /* expectations */
+            "00aa000000000000000000000000000000"
+            "010000000000000007"
+            "00"
+            "00"}, /* balance after */
+        {"an account with a floor",
+            {.op = COMMAND_OPEN_ACCOUNT,
+                .ledger = {"main", 4},
+                .has_effective_at = true,
+                .effective_at = -1,
+                .text = {"{}", 2},
+                .as.open = {.currency = {"USD", 3},
+                    .type = ACCOUNT_LIABILITY,
+                    .has_floor = true,
+                    .floor = {true, -256}}},
+            "0103000000046d61696e"
+            "01ffffffffffffffff"
+            "ffffffff"
+            "000000027b7d"
+            "00000003555344"
+            "02"
+            "ffffffff"
+            "01"
+            "01ffffffffffffff00"},
     };
-    static const char want[] = "01"
-                               "05"
-                               "00000004"
-                               "6d61696e"
-                               "00"       /* effectiveAt: not named */
-                               "00000000" /* reference: empty, which is not none */
-                               "ffffffff" /* text: none */
-                               "00000001"
-                               "02"
-                               "00000003"
-                               "555344"
-                               "01"
-                               "00000003"
-                               "626f62"
-                               "00000000000004d2"
-                               "00000003"
-                               "555344"
-                               "01"
-                               "00000000" /* expectations */
-                               "00";      /* balance after */
     struct strbuf bytes, hex;
     strbuf_init(&bytes);
     strbuf_init(&hex);
-    command_canonical(&command, &bytes);
-    strbuf_hex(&hex, (const uint8_t *)bytes.data, bytes.len);
-    CHECK_STR("a transfer from @world", strbuf_view(&hex), STR(want));
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        strbuf_clear(&bytes);
+        strbuf_clear(&hex);
+        command_canonical(&cases[i].command, &bytes);
+        strbuf_hex(&hex, (const uint8_t *)bytes.data, bytes.len);
+        CHECK_STR(cases[i].name, strbuf_view(&hex), str_of(cases[i].want));
+    }
     strbuf_fini(&bytes);
     strbuf_fini(&hex);
 }
@@ -126,11 +151,14 @@ struct drawn {
     struct strbuf words, bytes;
 };
 
-static uint64_t seed = 2024;
+/* Draws come off a tape, so that a twin can be drawn that differs in one choice. */
+static uint64_t tape[128];
+static size_t tape_at;
 
 static uint64_t draw(uint64_t n)
 {
-    return check_below(&seed, n);
+    assert_true(tape_at < COUNT_OF(tape));
+    return tape[tape_at++] % n;
 }
 
 static struct str draw_str(struct strbuf *words)
@@ -275,29 +303,56 @@ static void draw_command(struct drawn *d)
     command_canonical(c, &d->bytes);
 }
 
+static void undraw(struct drawn *d)
+{
+    strbuf_fini(&d->words);
+    strbuf_fini(&d->bytes);
+}
+
+static bool check_pair(const struct drawn *a, const struct drawn *b)
+{
+    bool same_words = str_eq(strbuf_view(&a->words), strbuf_view(&b->words));
+    bool same_bytes = str_eq(strbuf_view(&a->bytes), strbuf_view(&b->bytes));
+    if (same_words != same_bytes)
+        fail_msg("'" STR_FMT "' and '" STR_FMT "': %s bytes", STR_ARG(strbuf_view(&a->words)),
+            STR_ARG(strbuf_view(&b->words)), same_bytes ? "the same" : "different");
+    return same_words;
+}
+
+static void draw_all(struct drawn *d)
+{
+    *d = (struct drawn){0};
+    tape_at = 0;
+    draw_command(d);
+}
+
 static void test_injective(void **state)
 {
     (void)state;
-    enum { N = 3000 };
+    enum { N = 2000 };
+    uint64_t seed = 2024;
     struct drawn *all = calloc(N, sizeof *all);
     assert_non_null(all);
-    size_t n_equal = 0;
+    size_t n_equal = 0, n_twins = 0;
     for (size_t i = 0; i < N; i++) {
-        draw_command(&all[i]);
-        for (size_t k = 0; k < i; k++) {
-            bool same_words = str_eq(strbuf_view(&all[i].words), strbuf_view(&all[k].words));
-            bool same_bytes = str_eq(strbuf_view(&all[i].bytes), strbuf_view(&all[k].bytes));
-            if (same_words != same_bytes)
-                fail_msg("'" STR_FMT "' and '" STR_FMT "': %s bytes", STR_ARG(strbuf_view(&all[i].words)),
-                    STR_ARG(strbuf_view(&all[k].words)), same_bytes ? "the same" : "different");
-            n_equal += same_words;
+        for (size_t k = 0; k < COUNT_OF(tape); k++)
+            tape[k] = check_random(&seed) >> 11;
+        draw_all(&all[i]);
+        size_t used = tape_at;
+        for (size_t k = 0; k < i; k++)
+            n_equal += check_pair(&all[i], &all[k]);
+        for (size_t k = 0; k < used; k++) {
+            struct drawn twin;
+            tape[k]++;
+            draw_all(&twin);
+            n_twins += !check_pair(&all[i], &twin);
+            undraw(&twin);
+            tape[k]--;
         }
     }
-    assert_true(n_equal > 0); /* else the domains are too large to show anything */
-    for (size_t i = 0; i < N; i++) {
-        strbuf_fini(&all[i].words);
-        strbuf_fini(&all[i].bytes);
-    }
+    assert_true(n_equal > 0 && n_twins > 10 * N); /* else the domains show nothing */
+    for (size_t i = 0; i < N; i++)
+        undraw(&all[i]);
     free(all);
 }
 
