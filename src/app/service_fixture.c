@@ -13,7 +13,7 @@ static void fixture_random(void *environment, void *ret_bytes, size_t len)
 {
     struct fixture *f = environment;
     uint8_t *p = ret_bytes;
-    uint32_t from = f->random += (uint32_t)len;
+    uint32_t from = atomic_fetch_add(&f->random, (uint32_t)len);
     for (size_t i = 0; i < len; i++)
         p[i] = (uint8_t)((from + i) * 167 >> 3);
 }
