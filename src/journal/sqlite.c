@@ -2,6 +2,7 @@
 #include "journal/sqlite_internal.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -182,6 +183,29 @@ struct str sql_str(sqlite3_stmt *statement, int column)
     return (struct str){text, (size_t)sqlite3_column_bytes(statement, column)};
 }
 
+static uint64_t big_endian(const uint8_t bytes[8])
+{
+    uint64_t value = 0;
+    for (int i = 0; i < 8; i++)
+        value = value << 8 | bytes[i];
+    return value;
+}
+
+void sql_bind_uuid(sqlite3_stmt *statement, int column, struct uuid id)
+{
+    sql_bind_uint(statement, column, big_endian(id.bytes));
+    sql_bind_uint(statement, column + 1, big_endian(id.bytes + 8) & 0x3ffff);
+}
+
+bool sql_uuid(sqlite3_stmt *statement, int column, uint64_t counter, struct uuid *ret_id)
+{
+    uint64_t half[] = {sql_uint(statement, column),
+        UINT64_C(2) << 62 | counter << 18 | (sql_uint(statement, column + 1) & 0x3ffff)};
+    for (int i = 0; i < 16; i++)
+        ret_id->bytes[i] = (uint8_t)(half[i / 8] >> (56 - 8 * (i % 8)));
+    return sqlite3_column_type(statement, column) != SQLITE_NULL;
+}
+
 bool sql_bytes(sqlite3_stmt *statement, int column, void *ret_bytes, size_t len)
 {
     const void *bytes = sqlite3_column_blob(statement, column);
@@ -189,6 +213,13 @@ bool sql_bytes(sqlite3_stmt *statement, int column, void *ret_bytes, size_t len)
         return false;
     memcpy(ret_bytes, bytes, len);
     return true;
+}
+
+/* SQLite's own count of its memory takes a lock at every allocation; nobody reads it. */
+static void configure_library(void)
+{
+    (void)sqlite3_config(
+        SQLITE_CONFIG_MEMSTATUS, 0); /* refused if SQLite runs already: then it stays as it is */
 }
 
 /* ---- open and close
@@ -311,6 +342,8 @@ static int set_pragmas(struct sqlite_journal *s, const struct journal_options *o
 int journal_sqlite_open(
     const char *path, const struct journal_options *options, struct journal **ret_journal, struct err *err)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, configure_library);
     struct sqlite_journal *s = calloc(1, sizeof *s);
     INVARIANT(s != NULL);
     s->base.ops = &sqlite_ops;

@@ -85,6 +85,12 @@ static int append_revisions(struct sqlite_journal *s, const struct record *recor
     return rc;
 }
 
+/* What the columns of an id can say: SQL keeps the bits around the counter only. */
+static bool carries(struct uuid id, uint64_t counter)
+{
+    return uuid_counter(id) == counter && id.bytes[8] >> 6 == 2;
+}
+
 static int append_account(struct sqlite_journal *s, const struct record *record, struct err *err)
 {
     sqlite3_stmt *st;
@@ -93,6 +99,8 @@ static int append_account(struct sqlite_journal *s, const struct record *record,
         return 0;
     if (row->number < 1 || row->number > SEQ_MAX)
         return err_set(err, ERR_CONFLICT, "I7: accounts are numbered 1, 2, 3 ...");
+    if (!carries(row->id, row->number))
+        return err_set(err, ERR_CONFLICT, "I7: the id does not carry the number of the account");
     int rc = sql_get(s, SQL_INSERT_ACCOUNT, &st, err);
     if (rc != 0)
         return rc;
@@ -100,8 +108,8 @@ static int append_account(struct sqlite_journal *s, const struct record *record,
     sqlite3_bind_int64(st, 2, row->asset);
     sqlite3_bind_int(st, 3, (int)row->type);
     sql_bind_uint(st, 4, row->opened_seq);
-    sql_bind_bytes(st, 5, row->id.bytes, sizeof row->id.bytes);
-    sql_bind_str(st, 6, row->external_id);
+    sql_bind_uuid(st, 5, row->id);
+    sql_bind_str(st, 7, row->external_id);
     return sql_step(s, st, err);
 }
 
@@ -197,27 +205,59 @@ static int append_seal(struct sqlite_journal *s, const struct record *record, st
         sqlite3_bind_null(st, 7);
     sqlite3_bind_int64(st, 8, record->effective_at);
     sqlite3_bind_int64(st, 9, record->recorded_at);
-    sql_bind_bytes(st, 10, record->id.bytes, sizeof record->id.bytes);
-    sql_bind_str(st, 11, record->idempotency_key);
-    sql_bind_bytes(st, 12, has_key ? record->request_hash : NULL, HASH_LEN);
-    sql_bind_str(st, 13, record->reference);
-    sql_bind_str(st, 14, record->actor);
-    sql_bind_bytes(st, 15, record->has_trace ? record->trace_id : NULL, TRACE_ID_LEN);
-    sql_bind_bytes(st, 16, record->text.present ? record->text.digest : NULL, HASH_LEN);
-    sql_bind_bytes(st, 17, record->hash, HASH_LEN);
+    sql_bind_uuid(st, 10, record->id);
+    sql_bind_str(st, 12, record->idempotency_key);
+    sql_bind_bytes(st, 13, has_key ? record->request_hash : NULL, HASH_LEN);
+    sql_bind_str(st, 14, record->reference);
+    sql_bind_str(st, 15, record->actor);
+    sql_bind_bytes(st, 16, record->has_trace ? record->trace_id : NULL, TRACE_ID_LEN);
+    sql_bind_bytes(st, 17, record->text.present ? record->text.digest : NULL, HASH_LEN);
+    sql_bind_bytes(st, 18, record->hash, HASH_LEN);
     return sql_step(s, st, err);
 }
 
-static int append_record(struct sqlite_journal *s, const struct record *record, struct err *err)
+/* Entries of one asset that balance, nothing pending, not backdated, and nothing else. The schema looks at
+ * all other records closely; so it does at a wrong one, because then it can say what is wrong. */
+static bool is_plain(const struct record *record)
 {
-    if (record->ledger < 1 || record->ledger > LIMIT_LEDGERS_MAX || record->seq < 1 || record->seq > SEQ_MAX)
-        return err_set(err, ERR_CONFLICT, "I1: no such ledger, or not the next record");
-    if (record->n_entries > LEG_MAX + 1 || record->n_lots > LEG_MAX + 1)
-        return err_set(err, ERR_CONFLICT, "I1: a record has at most %llu legs and lots",
-            (unsigned long long)LEG_MAX + 1);
-    int rc = append_begin(s, record->ledger, err);
-    if (rc == 0)
-        rc = append_revisions(s, record, err);
+    bool plain = record->kind == RECORD_TRANSFER && record->n_lots == 0 && record->n_revisions == 0 &&
+                 record->account == NULL && record->refusal == 0 && record->declined_amount == 0 &&
+                 record->related_seq == 0 && record->effective_at == record->recorded_at &&
+                 record->n_entries > 0;
+    int64_t sum = 0;
+    for (size_t i = 0; plain && i < record->n_entries; i++) {
+        const struct entry *e = &record->entries[i];
+        plain = e->version > 1 && e->asset == record->entries[0].asset && e->change.posted != 0 &&
+                e->change.incoming == 0 && e->change.outgoing == 0 && !e->backdated &&
+                !__builtin_add_overflow(sum, e->change.posted, &sum);
+    }
+    return plain && sum == 0;
+}
+
+static int announce(struct sqlite_journal *s, const struct record *record, struct err *err)
+{
+    sqlite3_stmt *st;
+    int rc = sql_get(s, SQL_ANNOUNCE, &st, err);
+    if (rc != 0)
+        return rc;
+    sqlite3_bind_int64(st, 1, record_key(record->ledger, record->seq));
+    sqlite3_bind_int64(st, 2, record->ledger);
+    return sql_step(s, st, err);
+}
+
+static int examine(struct sqlite_journal *s, const struct record *record, struct err *err)
+{
+    sqlite3_stmt *st;
+    int rc = sql_get(s, SQL_EXAMINE, &st, err);
+    if (rc != 0)
+        return rc;
+    sqlite3_bind_int64(st, 1, record->ledger);
+    return sql_step(s, st, err);
+}
+
+static int append_parts(struct sqlite_journal *s, const struct record *record, struct err *err)
+{
+    int rc = append_revisions(s, record, err);
     if (rc == 0)
         rc = append_account(s, record, err);
     for (size_t i = 0; rc == 0 && i < record->n_entries; i++) {
@@ -227,9 +267,29 @@ static int append_record(struct sqlite_journal *s, const struct record *record, 
     }
     if (rc == 0)
         rc = append_lots(s, record, err);
+    return rc != 0 ? rc : append_text(s, record, err);
+}
+
+static int append_record(struct sqlite_journal *s, const struct record *record, struct err *err)
+{
+    if (record->ledger < 1 || record->ledger > LIMIT_LEDGERS_MAX || record->seq < 1 || record->seq > SEQ_MAX)
+        return err_set(err, ERR_CONFLICT, "I1: no such ledger, or not the next record");
+    if (record->n_entries > LEG_MAX + 1 || record->n_lots > LEG_MAX + 1)
+        return err_set(err, ERR_CONFLICT, "I1: a record has at most %llu legs and lots",
+            (unsigned long long)LEG_MAX + 1);
+    if (!carries(record->id, record->seq))
+        return err_set(err, ERR_CONFLICT, "I8: the id does not carry the seq of the record");
+    bool plain = is_plain(record);
+    int rc = append_begin(s, record->ledger, err);
+    if (rc == 0 && !plain)
+        rc = announce(s, record, err);
     if (rc == 0)
-        rc = append_text(s, record, err);
-    return rc != 0 ? rc : append_seal(s, record, err);
+        rc = append_parts(s, record, err);
+    if (rc == 0)
+        rc = append_seal(s, record, err);
+    if (rc == 0 && !plain)
+        rc = examine(s, record, err);
+    return rc;
 }
 
 /* Where, behind what: the message starts with the invariant's number. */

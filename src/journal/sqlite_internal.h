@@ -52,26 +52,33 @@
     X(INSERT_LEDGER, "INSERT INTO ledger(id, name, default_floor, created_at) VALUES(?1, ?2, ?3, ?4)") \
     X(INSERT_ASSET, "INSERT INTO asset(id, code, scale) VALUES(?1, ?2, ?3)") \
     X(APPENDING, "INSERT INTO appending(ledger) VALUES(?1)") \
+    X(ANNOUNCE, "UPDATE appending SET announced = ?1 WHERE ledger = ?2") \
+    X(EXAMINE, "UPDATE appending SET examined = announced WHERE ledger = ?1") \
     X(APPENDED, "DELETE FROM appending") \
-    X(INSERT_REVISION, "INSERT INTO account_revision(place, account, revision, status, floor, text_seq)" \
-                       " VALUES(?1, ?2, ?3, ?4, ?5, ?6)") \
-    X(INSERT_ACCOUNT, "INSERT INTO account(holder, asset, type, opened_seq, id, external_id)" \
-                      " VALUES(?1, ?2, ?3, ?4, ?5, ?6)") \
-    X(INSERT_ENTRY, "INSERT INTO entry(place, account, version, asset, side, revision, floor, posted," \
-                    " incoming, outgoing, posted_after, incoming_after, outgoing_after, effective_at)" \
-                    " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)") \
-    X(INSERT_LOT, "INSERT INTO lot(place, origin, leg, kind, version, account, change, remaining_after," \
-                  " due_at) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)") \
-    X(INSERT_TEXT, "INSERT INTO record_text(record, salt, body) VALUES(?1, ?2, ?3)") \
+    X(INSERT_REVISION, \
+        "INSERT OR FAIL INTO account_revision(place, account, revision, status, floor, text_seq)" \
+        " VALUES(?1, ?2, ?3, ?4, ?5, ?6)") \
+    X(INSERT_ACCOUNT, \
+        "INSERT OR FAIL INTO account(holder, asset, type, opened_seq, id_high, id_low, external_id)" \
+        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)") \
+    X(INSERT_ENTRY, \
+        "INSERT OR FAIL INTO entry(place, account, version, asset, side, revision, floor, posted," \
+        " incoming, outgoing, posted_after, incoming_after, outgoing_after, effective_at)" \
+        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)") \
+    X(INSERT_LOT, \
+        "INSERT OR FAIL INTO lot(place, origin, leg, kind, version, account, change, remaining_after," \
+        " due_at) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)") \
+    X(INSERT_TEXT, "INSERT OR FAIL INTO record_text(record, salt, body) VALUES(?1, ?2, ?3)") \
     X(INSERT_RECORD, \
-        "INSERT INTO journal(record, kind, lots, format, refusal, declined_amount, related_seq," \
-        " effective_at, recorded_at, id, idempotency_key, request_hash, reference, actor," \
+        "INSERT OR FAIL INTO journal(record, kind, lots, format, refusal, declined_amount, related_seq," \
+        " effective_at, recorded_at, id_high, id_low, idempotency_key, request_hash, reference, actor," \
         " trace_id, text_digest, hash)" \
-        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)")
+        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)")
 
 /* An account with its newest revision and newest entry. */
 #define SQL_ACCOUNT \
-    "SELECT a.holder, a.id, a.asset, a.type, a.external_id, a.opened_seq, r.revision, r.status, r.floor," \
+    "SELECT a.holder, a.id_high, a.id_low, a.asset, a.type, a.external_id, a.opened_seq, r.revision, " \
+    "r.status, r.floor," \
     " r.text_seq, e.version, e.place, e.posted_after, e.incoming_after, e.outgoing_after FROM account a" \
     " CROSS JOIN account_revision r ON r.place = (SELECT place FROM account_revision v" \
     " WHERE v.ledger = a.ledger AND v.account = a.number ORDER BY v.revision DESC LIMIT 1)" \
@@ -81,8 +88,9 @@
 #define SQL_ENTRY \
     "SELECT e.place, e.account, e.version, e.asset, e.side, e.revision, e.floor, e.posted, e.incoming," \
     " e.outgoing, e.posted_after, e.incoming_after, e.outgoing_after, e.effective_at," \
-    " (SELECT a.id FROM account a WHERE a.holder = e.place >> 47 << 36 | e.account)," \
-    " (SELECT j.effective_at FROM journal j WHERE j.record = e.place >> 11) FROM entry e"
+    " a.id_high, a.id_low, (SELECT j.effective_at FROM journal j WHERE j.record = e.place >> 11) FROM " \
+    "entry e" \
+    " LEFT JOIN account a ON a.holder = e.place >> 47 << 36 | e.account"
 
 enum sql_id {
 #define X(NAME, sql) SQL_##NAME,
@@ -157,6 +165,9 @@ void sql_bind_floor(sqlite3_stmt *statement, int column, struct floor floor);
 uint64_t sql_uint(sqlite3_stmt *statement, int column);
 struct floor sql_floor(sqlite3_stmt *statement, int column);
 struct str sql_str(sqlite3_stmt *statement, int column); /* borrows until the next step; NULL is STR_NONE */
+/* The UUID whose first 64 and last 18 bits are in two columns, and that carries `counter`. */
+void sql_bind_uuid(sqlite3_stmt *statement, int column, struct uuid id);
+MUST_CHECK bool sql_uuid(sqlite3_stmt *statement, int column, uint64_t counter, struct uuid *ret_id);
 /* False unless the column holds exactly len bytes. */
 MUST_CHECK bool sql_bytes(sqlite3_stmt *statement, int column, void *ret_bytes, size_t len);
 

@@ -149,20 +149,20 @@ static bool account_row(sqlite3_stmt *statement, struct account *ret_account)
     *ret_account = (struct account){
         .ledger = (uint32_t)(holder >> SEQ_BITS) + 1,
         .number = (uint64_t)holder & SEQ_MAX,
-        .asset = (uint32_t)sqlite3_column_int64(statement, 2),
-        .type = (enum account_type)sqlite3_column_int(statement, 3),
-        .external_id = sql_str(statement, 4),
-        .opened_seq = sql_uint(statement, 5),
-        .revision = (uint32_t)sqlite3_column_int64(statement, 6),
-        .status = (enum account_status)sqlite3_column_int(statement, 7),
-        .floor = sql_floor(statement, 8),
-        .text_seq = sql_uint(statement, 9),
-        .version = sql_uint(statement, 10),
-        .seq = seq_of_place(sqlite3_column_int64(statement, 11)),
-        .balance = {sqlite3_column_int64(statement, 12), sqlite3_column_int64(statement, 13),
-            sqlite3_column_int64(statement, 14)},
+        .asset = (uint32_t)sqlite3_column_int64(statement, 3),
+        .type = (enum account_type)sqlite3_column_int(statement, 4),
+        .external_id = sql_str(statement, 5),
+        .opened_seq = sql_uint(statement, 6),
+        .revision = (uint32_t)sqlite3_column_int64(statement, 7),
+        .status = (enum account_status)sqlite3_column_int(statement, 8),
+        .floor = sql_floor(statement, 9),
+        .text_seq = sql_uint(statement, 10),
+        .version = sql_uint(statement, 11),
+        .seq = seq_of_place(sqlite3_column_int64(statement, 12)),
+        .balance = {sqlite3_column_int64(statement, 13), sqlite3_column_int64(statement, 14),
+            sqlite3_column_int64(statement, 15)},
     };
-    return sql_bytes(statement, 1, ret_account->id.bytes, sizeof ret_account->id.bytes);
+    return sql_uuid(statement, 1, ret_account->number, &ret_account->id);
 }
 
 static int account_fetch(
@@ -280,9 +280,9 @@ bool sqlite_entry_row(sqlite3_stmt *statement, struct entry *ret_entry)
         .after = {sqlite3_column_int64(statement, 10), sqlite3_column_int64(statement, 11),
             sqlite3_column_int64(statement, 12)},
         .backdated = backdated,
-        .effective_at = sqlite3_column_int64(statement, backdated ? 13 : 15),
+        .effective_at = sqlite3_column_int64(statement, backdated ? 13 : 16),
     };
-    return sql_bytes(statement, 14, ret_entry->account_id.bytes, sizeof ret_entry->account_id.bytes);
+    return sql_uuid(statement, 14, ret_entry->account, &ret_entry->account_id);
 }
 
 int sqlite_entry(struct journal *j, uint32_t ledger, uint64_t account, uint64_t version,

@@ -14,7 +14,8 @@
 
 static const char sql_records[] =
     "SELECT j.record, j.kind, j.lots, j.format, j.refusal, j.declined_amount, j.related_seq, j.effective_at,"
-    " j.recorded_at, j.id, j.idempotency_key, j.request_hash, j.reference, j.actor, j.trace_id, "
+    " j.recorded_at, j.id_high, j.id_low, j.idempotency_key, j.request_hash, j.reference, j.actor, "
+    "j.trace_id, "
     "j.text_digest, j.hash,"
     " CASE WHEN ?3 THEN (SELECT salt FROM record_text t WHERE t.record = j.record) END,"
     " CASE WHEN ?3 THEN (SELECT body FROM record_text t WHERE t.record = j.record) END"
@@ -22,13 +23,15 @@ static const char sql_records[] =
 static const char sql_entries[] =
     "SELECT e.place, e.account, e.version, e.asset, e.side, e.revision, e.floor, e.posted, e.incoming,"
     " e.outgoing, e.posted_after, e.incoming_after, e.outgoing_after, e.effective_at,"
-    " (SELECT a.id FROM account a WHERE a.holder = e.place >> 47 << 36 | e.account), NULL"
-    " FROM entry e WHERE e.place BETWEEN ?1 AND ?2 ORDER BY e.place";
+    " a.id_high, a.id_low, NULL FROM entry e LEFT JOIN account a ON a.holder = e.place >> 47 << 36 | "
+    "e.account"
+    " WHERE e.place BETWEEN ?1 AND ?2 ORDER BY e.place";
 static const char sql_revisions[] =
     "SELECT account, revision, status, floor, text_seq, place FROM account_revision"
     " WHERE place BETWEEN ?1 AND ?2 ORDER BY place";
-static const char sql_accounts[] = "SELECT holder, id, asset, type, external_id, opened_seq FROM account"
-                                   " WHERE holder BETWEEN ?1 AND ?2 ORDER BY holder";
+static const char sql_accounts[] =
+    "SELECT holder, id_high, id_low, asset, type, external_id, opened_seq FROM account"
+    " WHERE holder BETWEEN ?1 AND ?2 ORDER BY holder";
 static const char sql_lots[] =
     "SELECT origin, leg, kind, version, account, change, remaining_after, due_at, place"
     " FROM lot WHERE place BETWEEN ?1 AND ?2 ORDER BY place";
@@ -202,13 +205,13 @@ static int take_account(struct sqlite_journal *s, struct record_reader *r, struc
     struct account_row *row = ARENA_NEW(arena, struct account_row);
     *row = (struct account_row){
         .number = record->entries[0].account,
-        .asset = (uint32_t)sqlite3_column_int64(r->account, 2),
-        .type = (enum account_type)sqlite3_column_int(r->account, 3),
-        .external_id = arena_str(arena, sql_str(r->account, 4)),
-        .opened_seq = sql_uint(r->account, 5),
+        .asset = (uint32_t)sqlite3_column_int64(r->account, 3),
+        .type = (enum account_type)sqlite3_column_int(r->account, 4),
+        .external_id = arena_str(arena, sql_str(r->account, 5)),
+        .opened_seq = sql_uint(r->account, 6),
     };
     if (!r->has_account || sqlite3_column_int64(r->account, 0) != holder ||
-        !sql_bytes(r->account, 1, row->id.bytes, sizeof row->id.bytes))
+        !sql_uuid(r->account, 1, row->number, &row->id))
         return broken(r, record->seq, "I1: opening without its account", err);
     record->account = row;
     return 0;
@@ -236,19 +239,19 @@ static int take_header(struct record_reader *r, struct record *record, struct ar
         .related_seq = sql_uint(st, 6),
         .effective_at = sqlite3_column_int64(st, 7),
         .recorded_at = sqlite3_column_int64(st, 8),
-        .idempotency_key = arena_str(arena, sql_str(st, 10)),
-        .reference = arena_str(arena, sql_str(st, 12)),
-        .actor = arena_str(arena, sql_str(st, 13)),
+        .idempotency_key = arena_str(arena, sql_str(st, 11)),
+        .reference = arena_str(arena, sql_str(st, 13)),
+        .actor = arena_str(arena, sql_str(st, 14)),
     };
-    bool good = sql_bytes(st, 9, record->id.bytes, sizeof record->id.bytes) &&
-                optional_bytes(st, 11, &has_request_hash, record->request_hash, HASH_LEN) &&
-                optional_bytes(st, 14, &record->has_trace, record->trace_id, TRACE_ID_LEN) &&
-                optional_bytes(st, 15, &record->text.present, record->text.digest, HASH_LEN) &&
-                sql_bytes(st, 16, record->hash, HASH_LEN) &&
-                optional_bytes(st, 17, &record->text.readable, record->text.salt, SALT_LEN);
+    bool good = sql_uuid(st, 9, record->seq, &record->id) &&
+                optional_bytes(st, 12, &has_request_hash, record->request_hash, HASH_LEN) &&
+                optional_bytes(st, 15, &record->has_trace, record->trace_id, TRACE_ID_LEN) &&
+                optional_bytes(st, 16, &record->text.present, record->text.digest, HASH_LEN) &&
+                sql_bytes(st, 17, record->hash, HASH_LEN) &&
+                optional_bytes(st, 18, &record->text.readable, record->text.salt, SALT_LEN);
     if (!good)
         return broken(r, record->seq, "a column has the wrong length", err);
-    record->text.body = arena_str(arena, sql_str(st, 18));
+    record->text.body = arena_str(arena, sql_str(st, 19));
     return 0;
 }
 

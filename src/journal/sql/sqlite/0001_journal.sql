@@ -37,10 +37,12 @@ CREATE TABLE asset(
   code TEXT NOT NULL UNIQUE CHECK (length(code) BETWEEN 1 AND 32),
   scale INTEGER NOT NULL CHECK (scale BETWEEN 0 AND 18)) STRICT;
 
--- Which ledgers this transaction appends to. Never empty before, never committed: ledger 0 does not exist.
+-- Which ledgers this transaction appends to. Never committed: there is no ledger 0.
 CREATE TABLE appending(
   ledger INTEGER PRIMARY KEY,
-  sealed INTEGER NOT NULL DEFAULT 0 REFERENCES ledger(id) DEFERRABLE INITIALLY DEFERRED) STRICT;
+  sealed INTEGER NOT NULL DEFAULT 0 REFERENCES ledger(id) DEFERRABLE INITIALLY DEFERRED,
+  announced INTEGER,         -- the last record that was announced for examination,
+  examined INTEGER) STRICT;  -- and the last that was examined
 
 -- No personal data here: this row cannot be erased.
 CREATE TABLE account(
@@ -48,7 +50,8 @@ CREATE TABLE account(
   asset INTEGER NOT NULL,
   type INTEGER NOT NULL CHECK (type BETWEEN 1 AND 5), -- 1 asset, 2 liability, 3 equity, 4 income, 5 expense
   opened_seq INTEGER NOT NULL,
-  id BLOB NOT NULL CHECK (length(id) = 16),
+  id_high INTEGER NOT NULL, -- of the UUID (base/uuid.h): its first 64 bits,
+  id_low INTEGER NOT NULL CHECK (id_low BETWEEN 0 AND 0x3ffff), -- its last 18; the number is between them
   external_id TEXT CHECK (length(external_id) BETWEEN 1 AND 255),
   ledger INTEGER GENERATED ALWAYS AS ((holder >> 36) + 1) VIRTUAL,
   number INTEGER GENERATED ALWAYS AS (holder & 0xfffffffff) VIRTUAL,
@@ -76,7 +79,8 @@ CREATE TABLE journal(
   related_seq INTEGER,
   effective_at INTEGER NOT NULL,
   recorded_at INTEGER NOT NULL,
-  id BLOB NOT NULL CHECK (length(id) = 16),
+  id_high INTEGER NOT NULL, -- of the UUID, as with accounts; the seq is between them
+  id_low INTEGER NOT NULL CHECK (id_low BETWEEN 0 AND 0x3ffff),
   idempotency_key TEXT CHECK (length(idempotency_key) BETWEEN 1 AND 255),
   request_hash BLOB CHECK (length(request_hash) = 32),
   reference TEXT CHECK (length(reference) BETWEEN 1 AND 255),
@@ -135,21 +139,31 @@ CREATE TABLE lot(
   seq INTEGER GENERATED ALWAYS AS (place >> 11 & 0xfffffffff) VIRTUAL) STRICT;
 CREATE UNIQUE INDEX lot_version ON lot(ledger, origin, leg, kind, version);
 
+-- Ids as people read them.
+CREATE VIEW account_id AS SELECT ledger, number,
+    printf('%08x-%04x-%04x-%04x-%012x', id_high >> 32 & 0xffffffff, id_high >> 16 & 0xffff, id_high & 0xffff,
+      0x8000 | number >> 30, (number & 0x3fffffff) << 18 | id_low) AS id
+  FROM account;
+CREATE VIEW record_id AS SELECT ledger, seq,
+    printf('%08x-%04x-%04x-%04x-%012x', id_high >> 32 & 0xffffffff, id_high >> 16 & 0xffff, id_high & 0xffff,
+      0x8000 | seq >> 30, (seq & 0x3fffffff) << 18 | id_low) AS id
+  FROM journal;
+
 CREATE TRIGGER ledger_insert BEFORE INSERT ON ledger BEGIN
   SELECT CASE
     WHEN NEW.id IS NOT (SELECT ifnull(max(id), 0) + 1 FROM ledger) OR NEW.id > 65535
-      THEN RAISE(ABORT, 'I7: ledgers are numbered 1, 2, 3 ...')
+      THEN RAISE(FAIL, 'I7: ledgers are numbered 1, 2, 3 ...')
     WHEN EXISTS (SELECT 1 FROM ledger WHERE name = NEW.name)
-      THEN RAISE(ABORT, 'I7: this ledger exists')
+      THEN RAISE(FAIL, 'I7: this ledger exists')
   END;
 END;
 
 CREATE TRIGGER asset_insert BEFORE INSERT ON asset BEGIN
   SELECT CASE
     WHEN NEW.id IS NOT (SELECT ifnull(max(id), 0) + 1 FROM asset) OR NEW.id > 65535
-      THEN RAISE(ABORT, 'I7: assets are numbered 1, 2, 3 ...')
+      THEN RAISE(FAIL, 'I7: assets are numbered 1, 2, 3 ...')
     WHEN EXISTS (SELECT 1 FROM asset WHERE code = NEW.code)
-      THEN RAISE(ABORT, 'I7: this asset exists')
+      THEN RAISE(FAIL, 'I7: this asset exists')
   END;
 END;
 
@@ -157,21 +171,19 @@ END;
 CREATE TRIGGER appending_insert BEFORE INSERT ON appending BEGIN
   SELECT CASE
     WHEN (SELECT foreign_keys FROM pragma_foreign_keys()) IS NOT 1
-      THEN RAISE(ABORT, 'I1: appending needs PRAGMA foreign_keys = ON')
-    WHEN NEW.sealed IS NOT 0
-      THEN RAISE(ABORT, 'I1: appending is never sealed')
+      THEN RAISE(FAIL, 'I1: appending needs PRAGMA foreign_keys = ON')
+    WHEN NEW.sealed IS NOT 0 OR NEW.announced IS NOT NULL OR NEW.examined IS NOT NULL
+      THEN RAISE(FAIL, 'I1: appending is never sealed')
     WHEN NOT EXISTS (SELECT 1 FROM ledger WHERE id = NEW.ledger)
-      THEN RAISE(ABORT, 'I1: no such ledger')
+      THEN RAISE(FAIL, 'I1: no such ledger')
     WHEN EXISTS (SELECT 1 FROM appending WHERE ledger = NEW.ledger)
-      THEN RAISE(ABORT, 'I1: this ledger is being appended to')
+      THEN RAISE(FAIL, 'I1: this ledger is being appended to')
   END;
-END;
-CREATE TRIGGER appending_update BEFORE UPDATE ON appending BEGIN
-  SELECT RAISE(ABORT, 'I1: appending is never sealed');
 END;
 -- Accounts come only after their revision, lots and texts only after leg 0: these two tables stand for all parts.
 CREATE TRIGGER appending_delete BEFORE DELETE ON appending BEGIN
-  SELECT RAISE(ABORT, 'I1: parts of a record without the record')
+  SELECT RAISE(FAIL, 'I1: a record was announced and not examined') WHERE OLD.announced IS NOT OLD.examined;
+  SELECT RAISE(FAIL, 'I1: parts of a record without the record')
     FROM (SELECT ifnull((SELECT record FROM journal
         WHERE record BETWEEN (OLD.ledger - 1) << 36 AND (OLD.ledger - 1) << 36 | 0xfffffffff
         ORDER BY record DESC LIMIT 1), (OLD.ledger - 1) << 36) AS head)
@@ -181,21 +193,18 @@ END;
 
 CREATE TRIGGER account_revision_insert BEFORE INSERT ON account_revision BEGIN
   SELECT CASE
-    WHEN NEW.place >> 11 IS NOT ifnull((SELECT record FROM journal
-        WHERE record BETWEEN (NEW.place >> 47) << 36 AND (NEW.place >> 47) << 36 | 0xfffffffff
-        ORDER BY record DESC LIMIT 1), (NEW.place >> 47) << 36) + 1
-      THEN RAISE(ABORT, 'I1: revision of another record than the next')
-    WHEN NOT EXISTS (SELECT 1 FROM appending WHERE ledger = (NEW.place >> 47) + 1)
-      THEN RAISE(ABORT, 'I1: nothing is being appended to this ledger')
+    WHEN NEW.place >> 11 IS NOT (SELECT announced FROM appending WHERE ledger = (NEW.place >> 47) + 1)
+        OR EXISTS (SELECT 1 FROM journal WHERE record = NEW.place >> 11)
+      THEN RAISE(FAIL, 'I1: revision of another record than the one announced')
     WHEN EXISTS (SELECT 1 FROM account_revision WHERE place = NEW.place)
-      THEN RAISE(ABORT, 'I7: this leg has its revision')
+      THEN RAISE(FAIL, 'I7: this leg has its revision')
     WHEN NEW.revision IS NOT ifnull((SELECT revision FROM account_revision
         WHERE ledger = (NEW.place >> 47) + 1 AND account = NEW.account ORDER BY revision DESC LIMIT 1), 0) + 1
-      THEN RAISE(ABORT, 'I4: not the next revision of the account')
+      THEN RAISE(FAIL, 'I4: not the next revision of the account')
     WHEN NEW.text_seq IS NOT NULL AND NEW.text_seq IS NOT NEW.place >> 11 & 0xfffffffff
         AND NEW.text_seq IS NOT (SELECT text_seq FROM account_revision
           WHERE ledger = (NEW.place >> 47) + 1 AND account = NEW.account ORDER BY revision DESC LIMIT 1)
-      THEN RAISE(ABORT, 'I4: text_seq is neither this record nor what it was')
+      THEN RAISE(FAIL, 'I4: text_seq is neither this record nor what it was')
   END;
 END;
 
@@ -204,80 +213,67 @@ CREATE TRIGGER account_insert BEFORE INSERT ON account BEGIN
     WHEN NEW.holder IS NOT ifnull((SELECT holder FROM account
         WHERE holder BETWEEN (NEW.holder >> 36) << 36 AND (NEW.holder >> 36) << 36 | 0xfffffffff
         ORDER BY holder DESC LIMIT 1), (NEW.holder >> 36) << 36) + 1
-      THEN RAISE(ABORT, 'I7: accounts are numbered 1, 2, 3 ...')
+      THEN RAISE(FAIL, 'I7: accounts are numbered 1, 2, 3 ...')
     WHEN EXISTS (SELECT 1 FROM journal
         WHERE record BETWEEN (NEW.holder >> 36) << 36 | NEW.opened_seq AND (NEW.holder >> 36) << 36 | 0xfffffffff)
       OR NOT EXISTS (SELECT 1 FROM account_revision
         WHERE ledger = (NEW.holder >> 36) + 1 AND account = NEW.holder & 0xfffffffff AND revision = 1
           AND place >> 11 = (NEW.holder >> 36) << 36 | NEW.opened_seq)
-      THEN RAISE(ABORT, 'I1: account without its first revision')
+      THEN RAISE(FAIL, 'I1: account without its first revision')
     WHEN EXISTS (SELECT 1 FROM account WHERE ledger = (NEW.holder >> 36) + 1 AND external_id = NEW.external_id)
-      THEN RAISE(ABORT, 'I7: this external_id exists')
+      THEN RAISE(FAIL, 'I7: this external_id exists')
     WHEN NOT EXISTS (SELECT 1 FROM asset WHERE id = NEW.asset)
-      THEN RAISE(ABORT, 'I4: no such asset')
-    WHEN (substr(hex(NEW.id), 17) BETWEEN printf('%016llX', 1 << 63 | ((NEW.holder & 0xfffffffff) << 18))
-        AND printf('%016llX', 1 << 63 | ((NEW.holder & 0xfffffffff) << 18) | 0x3ffff)) IS NOT 1
-      THEN RAISE(ABORT, 'I7: the id does not carry the number of the account')
+      THEN RAISE(FAIL, 'I4: no such asset')
   END;
 END;
 
 -- I1 I4 I5 I6: an entry belongs to the record being written, continues the head of its account and keeps its floor.
 CREATE TRIGGER entry_insert BEFORE INSERT ON entry BEGIN
   SELECT CASE
-    WHEN CASE WHEN NEW.place & 2047
-        THEN NEW.place - 1 IS NOT (SELECT place FROM entry WHERE place BETWEEN NEW.place - 1 AND NEW.place | 2047
-            ORDER BY place DESC LIMIT 1)
-          OR EXISTS (SELECT 1 FROM journal WHERE record = NEW.place >> 11)
-        ELSE NEW.place >> 11 IS NOT ifnull((SELECT record FROM journal
-            WHERE record BETWEEN (NEW.place >> 47) << 36 AND (NEW.place >> 47) << 36 | 0xfffffffff
-            ORDER BY record DESC LIMIT 1), (NEW.place >> 47) << 36) + 1
-          OR EXISTS (SELECT 1 FROM entry WHERE place = NEW.place)
-        END
-      THEN RAISE(ABORT, 'I1: not the next leg of the next record')
+    WHEN NEW.place >> 11 IS NOT ifnull((SELECT record FROM journal
+        WHERE record BETWEEN NEW.place >> 47 << 36 AND NEW.place >> 47 << 36 | 0xfffffffff
+        ORDER BY record DESC LIMIT 1), NEW.place >> 47 << 36) + 1
+      THEN RAISE(FAIL, 'I1: entry of another record than the next')
+    WHEN NEW.place & 2047 IS NOT ifnull((SELECT place & 2047 FROM entry
+        WHERE place BETWEEN NEW.place >> 11 << 11 AND NEW.place | 2047 ORDER BY place DESC LIMIT 1), -1) + 1
+      THEN RAISE(FAIL, 'I1: legs are not 0, 1, 2 ...')
     WHEN NEW.place & 2047 = 0 AND NOT EXISTS (SELECT 1 FROM appending WHERE ledger = (NEW.place >> 47) + 1)
-      THEN RAISE(ABORT, 'I1: nothing is being appended to this ledger')
-    WHEN (SELECT NEW.version = p.version + 1
-          AND NEW.posted_after = p.posted_after + NEW.posted AND NEW.incoming_after = p.incoming_after + NEW.incoming
-          AND NEW.outgoing_after = p.outgoing_after + NEW.outgoing AND NEW.asset = p.asset AND NEW.side = p.side
-          AND NEW.revision = p.revision AND NEW.floor IS p.floor
-        FROM entry p WHERE p.ledger = (NEW.place >> 47) + 1 AND p.account = NEW.account
-        ORDER BY p.version DESC LIMIT 1) IS NOT 1
-      AND (SELECT NEW.posted = 0 AND NEW.incoming = 0 AND NEW.outgoing = 0
-          AND CASE WHEN NEW.version = 1
-            THEN NEW.posted_after = 0 AND NEW.incoming_after = 0 AND NEW.outgoing_after = 0 AND NEW.revision = 1
-              AND NOT EXISTS (SELECT 1 FROM entry WHERE ledger = v.ledger AND account = v.account)
-              AND EXISTS (SELECT 1 FROM account a WHERE a.holder = (NEW.place >> 47) << 36 | NEW.account
-                AND a.opened_seq = v.seq AND a.asset = NEW.asset AND a.side = NEW.side)
-            ELSE (SELECT NEW.version = p.version + 1 AND NEW.posted_after = p.posted_after
-                AND NEW.incoming_after = p.incoming_after AND NEW.outgoing_after = p.outgoing_after
-                AND NEW.asset = p.asset AND NEW.side = p.side AND NEW.revision = p.revision + 1
-              FROM entry p WHERE p.ledger = v.ledger AND p.account = v.account
-              ORDER BY p.version DESC LIMIT 1) END
-        FROM account_revision v
-        WHERE v.place = NEW.place AND v.account = NEW.account AND v.revision = NEW.revision AND v.floor IS NEW.floor) IS NOT 1
-      THEN RAISE(ABORT, 'I4: entry does not continue its account')
-    WHEN (NEW.posted_after BETWEEN -4000000000000000000 AND 4000000000000000000) IS NOT 1
-      THEN RAISE(ABORT, 'I4: posted_after is out of range')
-    WHEN (NEW.incoming_after BETWEEN 0 AND 4000000000000000000
-        AND NEW.outgoing_after BETWEEN 0 AND 4000000000000000000) IS NOT 1
-      THEN RAISE(ABORT, 'I5: pending amounts are out of range')
+      THEN RAISE(FAIL, 'I1: nothing is being appended to this ledger')
+    -- A first version or a new revision needs its revision's row; the rest is looked at when the record is examined.
+    WHEN NOT EXISTS (SELECT 1 FROM (SELECT * FROM entry WHERE ledger = (NEW.place >> 47) + 1 AND account = NEW.account
+            ORDER BY version DESC LIMIT 1)
+          WHERE NEW.version = version + 1 AND NEW.posted_after = posted_after + NEW.posted
+            AND NEW.incoming_after = incoming_after + NEW.incoming
+            AND NEW.outgoing_after = outgoing_after + NEW.outgoing AND NEW.asset = asset AND NEW.side = side
+            AND CASE WHEN NEW.revision = revision THEN NEW.floor IS floor ELSE NEW.revision = revision + 1
+              AND EXISTS (SELECT 1 FROM account_revision WHERE place = NEW.place) END)
+        AND (NEW.version <> 1 OR NEW.revision <> 1
+          OR EXISTS (SELECT 1 FROM entry WHERE ledger = (NEW.place >> 47) + 1 AND account = NEW.account)
+          OR NOT EXISTS (SELECT 1 FROM account_revision WHERE place = NEW.place))
+      THEN RAISE(FAIL, 'I4: entry does not continue its account')
+    WHEN NEW.posted_after NOT BETWEEN -4000000000000000000 AND 4000000000000000000
+      THEN RAISE(FAIL, 'I4: posted_after is out of range')
+    WHEN NEW.incoming_after NOT BETWEEN 0 AND 4000000000000000000
+        OR NEW.outgoing_after NOT BETWEEN 0 AND 4000000000000000000
+      THEN RAISE(FAIL, 'I5: pending amounts are out of range')
     WHEN NEW.floor > CASE WHEN NEW.side > 0 THEN NEW.posted_after - NEW.outgoing_after
           ELSE -NEW.posted_after - NEW.incoming_after END
         AND CASE WHEN NEW.side > 0 THEN NEW.posted - NEW.outgoing ELSE -NEW.posted - NEW.incoming END < 0
-      THEN RAISE(ABORT, 'I6: available would fall below the floor')
+      THEN RAISE(FAIL, 'I6: available would fall below the floor')
   END;
 END;
 
 CREATE TRIGGER lot_insert BEFORE INSERT ON lot BEGIN
   SELECT CASE
-    WHEN NOT EXISTS (SELECT 1 FROM entry WHERE place = NEW.place >> 11 << 11)
+    WHEN NEW.place >> 11 IS NOT (SELECT announced FROM appending WHERE ledger = (NEW.place >> 47) + 1)
         OR EXISTS (SELECT 1 FROM journal WHERE record = NEW.place >> 11)
-      THEN RAISE(ABORT, 'I1: lot of another record than the next')
+        OR NOT EXISTS (SELECT 1 FROM entry WHERE place = NEW.place >> 11 << 11)
+      THEN RAISE(FAIL, 'I1: lot of another record than the one announced')
     WHEN (NEW.place >> 11 << 11) - 1 + (SELECT count(*) FROM lot
         WHERE place BETWEEN NEW.place >> 11 << 11 AND NEW.place | 2047) IS NOT NEW.place - 1
-      THEN RAISE(ABORT, 'I1: lots are numbered 0, 1, 2 ...')
+      THEN RAISE(FAIL, 'I1: lots are numbered 0, 1, 2 ...')
     WHEN (NEW.kind BETWEEN 1 AND 3 AND NEW.change <> 0) IS NOT 1
-      THEN RAISE(ABORT, 'I5: no such lot')
+      THEN RAISE(FAIL, 'I5: no such lot')
     WHEN CASE WHEN NEW.version = 1
         THEN EXISTS (SELECT 1 FROM lot WHERE ledger = (NEW.place >> 47) + 1 AND origin = NEW.origin AND leg = NEW.leg
             AND kind = NEW.kind)
@@ -291,9 +287,9 @@ CREATE TRIGGER lot_insert BEFORE INSERT ON lot BEGIN
             FROM lot p WHERE p.ledger = (NEW.place >> 47) + 1 AND p.origin = NEW.origin AND p.leg = NEW.leg
               AND p.kind = NEW.kind ORDER BY p.version DESC LIMIT 1) IS NOT 1
         END
-      THEN RAISE(ABORT, 'I5: lot does not continue, or is not its leg')
+      THEN RAISE(FAIL, 'I5: lot does not continue, or is not its leg')
     WHEN (NEW.remaining_after BETWEEN 0 AND 4000000000000000000) IS NOT 1
-      THEN RAISE(ABORT, 'I5: less than nothing would remain')
+      THEN RAISE(FAIL, 'I5: less than nothing would remain')
   END;
 END;
 
@@ -301,13 +297,13 @@ CREATE TRIGGER record_text_insert BEFORE INSERT ON record_text BEGIN
   SELECT CASE
     WHEN NOT EXISTS (SELECT 1 FROM entry WHERE place = NEW.record << 11)
         OR EXISTS (SELECT 1 FROM journal WHERE record = NEW.record)
-      THEN RAISE(ABORT, 'I1: text of another record than the next')
-    WHEN EXISTS (SELECT 1 FROM record_text WHERE record = NEW.record)
-      THEN RAISE(ABORT, 'I7: this record has its text')
+      THEN RAISE(FAIL, 'I1: text of another record than the next')
   END;
 END;
 
--- I1 I2 I3 I8: the seal.
+-- I1 I2 I3 I8: the seal. SQLite sets up the whole program of a trigger each time it runs, so what is seldom needed is in
+-- one that seldom runs: a record that is more than a plain transfer (entries of one asset, nothing pending, not
+-- backdated) is announced before its parts are written and examined after its seal, when nothing of it can change.
 CREATE TRIGGER journal_insert BEFORE INSERT ON journal BEGIN
   SELECT CASE
     WHEN ifnull((SELECT NEW.record = p.record + 1 AND NEW.recorded_at >= p.recorded_at FROM journal p
@@ -315,121 +311,147 @@ CREATE TRIGGER journal_insert BEFORE INSERT ON journal BEGIN
           ORDER BY p.record DESC LIMIT 1),
         (SELECT NEW.record & 0xfffffffff = 1 AND NEW.recorded_at >= created_at
           FROM ledger WHERE id = (NEW.record >> 36) + 1)) IS NOT 1
-      THEN RAISE(ABORT, 'I1: not the next record, or recorded_at runs backwards')
-    WHEN NEW.effective_at > NEW.recorded_at
-      THEN RAISE(ABORT, 'I1: effective_at lies in the future')
-    WHEN (NEW.idempotency_key IS NULL) <> (NEW.request_hash IS NULL)
-      THEN RAISE(ABORT, 'I8: an idempotency key and a request hash go together')
+      THEN RAISE(FAIL, 'I1: not the next record, or recorded_at runs backwards')
     WHEN NEW.idempotency_key IS NOT NULL AND EXISTS (SELECT 1 FROM journal
         WHERE ledger = (NEW.record >> 36) + 1 AND idempotency_key = NEW.idempotency_key)
-      THEN RAISE(ABORT, 'I8: this idempotency key exists')
-    WHEN (substr(hex(NEW.id), 17) BETWEEN printf('%016llX', 1 << 63 | ((NEW.record & 0xfffffffff) << 18))
-        AND printf('%016llX', 1 << 63 | ((NEW.record & 0xfffffffff) << 18) | 0x3ffff)) IS NOT 1
-      THEN RAISE(ABORT, 'I8: the id does not carry the seq of the record')
+      THEN RAISE(FAIL, 'I8: this idempotency key exists')
+    WHEN (NEW.idempotency_key IS NULL) <> (NEW.request_hash IS NULL)
+      THEN RAISE(FAIL, 'I8: an idempotency key and a request hash go together')
     WHEN (NEW.text_digest IS NULL) = EXISTS (SELECT 1 FROM record_text WHERE record = NEW.record)
-      THEN RAISE(ABORT, 'I1: a text and its digest go together')
-    WHEN NEW.lots IS NOT (SELECT count(*) FROM lot WHERE place BETWEEN NEW.record << 11 AND NEW.record << 11 | 2047)
-      THEN RAISE(ABORT, 'I1: lots are not as many as the record says')
-    WHEN NEW.kind NOT IN (1, 2) AND EXISTS (SELECT 1 FROM account_revision
-        WHERE place BETWEEN NEW.record << 11 AND NEW.record << 11 | 2047)
-      THEN RAISE(ABORT, 'I1: only openings and revisions revise an account')
-    -- One asset and nothing pending is the common transfer; whatever this cannot vouch for is looked at closely.
-    WHEN (SELECT NEW.kind = 3 AND NEW.lots = 0 AND NEW.refusal IS NULL AND NEW.related_seq IS NULL
-          AND NEW.declined_amount = 0 AND sum(posted) = 0 AND min(asset) = max(asset)
-          AND min(posted <> 0 AND incoming = 0 AND outgoing = 0
-            AND effective_at IS CASE WHEN NEW.effective_at < NEW.recorded_at THEN NEW.effective_at END)
-        FROM entry WHERE place BETWEEN NEW.record << 11 AND NEW.record << 11 | 2047) IS NOT 1
-      THEN CASE
-        WHEN NOT EXISTS (SELECT 1 FROM entry WHERE place = NEW.record << 11)
-          THEN RAISE(ABORT, 'I1: record without entries')
-        WHEN EXISTS (SELECT 1 FROM entry WHERE place BETWEEN NEW.record << 11 AND NEW.record << 11 | 2047
-            AND effective_at IS NOT CASE WHEN NEW.effective_at < NEW.recorded_at THEN NEW.effective_at END)
-          THEN RAISE(ABORT, 'I1: effective_at of the entries is not the record''s')
-        WHEN (NEW.kind BETWEEN 1 AND 12) IS NOT 1
-          THEN RAISE(ABORT, 'I1: no such kind of record')
-        WHEN (NEW.kind = 5) <> (NEW.refusal IS NOT NULL) OR NEW.kind <> 5 AND NEW.declined_amount IS NOT 0
-          THEN RAISE(ABORT, 'I1: a refusal is there for declined records only')
-        WHEN CASE WHEN NEW.related_seq IS NULL THEN NEW.kind IN (4, 6) ELSE NEW.kind IN (1, 2, 3)
-            OR NEW.related_seq NOT BETWEEN 1 AND (NEW.record & 0xfffffffff) - 1 END
-          THEN RAISE(ABORT, 'I1: related_seq does not fit the kind of record')
-        WHEN EXISTS (SELECT 1 FROM entry WHERE place BETWEEN NEW.record << 11 AND NEW.record << 11 | 2047
-            AND CASE WHEN NEW.kind IN (1, 2, 5, 6) THEN posted <> 0 OR incoming <> 0 OR outgoing <> 0
-              WHEN NEW.kind IN (3, 4) THEN posted = 0 OR incoming <> 0 OR outgoing <> 0 END)
-          THEN RAISE(ABORT, 'I2: entry that moves what this kind of record does not')
-        WHEN EXISTS (SELECT 1 FROM entry WHERE place BETWEEN NEW.record << 11 AND NEW.record << 11 | 2047
-            GROUP BY asset HAVING sum(posted) <> 0)
-          THEN RAISE(ABORT, 'I2: record does not balance')
-        WHEN EXISTS (SELECT 1 FROM entry WHERE place BETWEEN NEW.record << 11 AND NEW.record << 11 | 2047
-            GROUP BY asset HAVING sum(incoming) <> sum(outgoing))
-          THEN RAISE(ABORT, 'I3: pending does not balance')
-        WHEN (SELECT CASE WHEN NEW.kind = 1 THEN count(*) = 1 AND max(version) = 1
-              WHEN NEW.kind = 5 THEN count(*) = 1 AND max(version) > 1 ELSE min(version) > 1 END
-            FROM entry WHERE place BETWEEN NEW.record << 11 AND NEW.record << 11 | 2047) IS NOT 1
-          THEN RAISE(ABORT, 'I1: entries do not fit the kind of record')
-        WHEN NEW.kind IN (1, 2) AND EXISTS (SELECT 1 FROM (
-              SELECT place FROM account_revision WHERE place BETWEEN NEW.record << 11 AND NEW.record << 11 | 2047
-              UNION ALL SELECT place FROM entry WHERE place BETWEEN NEW.record << 11 AND NEW.record << 11 | 2047)
-            GROUP BY place HAVING count(*) <> 2)
-          THEN RAISE(ABORT, 'I1: revision without its entry')
-        WHEN NEW.text_digest IS NULL AND EXISTS (SELECT 1 FROM account_revision
-            WHERE place BETWEEN NEW.record << 11 AND NEW.record << 11 | 2047 AND text_seq = NEW.record & 0xfffffffff)
-          THEN RAISE(ABORT, 'I1: revision names a text that is not there')
-        WHEN EXISTS (SELECT 1 FROM lot WHERE place BETWEEN NEW.record << 11 AND NEW.record << 11 | 2047
-            AND CASE WHEN NEW.kind = 4 THEN kind <> 3 OR origin IS NOT NEW.related_seq
-              WHEN NEW.kind >= 7 THEN kind = 3 ELSE 1 END)
-          THEN RAISE(ABORT, 'I5: lot that this kind of record does not have')
-        WHEN NEW.kind >= 7 AND EXISTS (SELECT 1 FROM (
-              SELECT account, outgoing AS amount FROM entry
-                WHERE place BETWEEN NEW.record << 11 AND NEW.record << 11 | 2047
-              UNION ALL SELECT account, -change FROM lot
-                WHERE place BETWEEN NEW.record << 11 AND NEW.record << 11 | 2047 AND kind = 1)
-            GROUP BY account HAVING sum(amount) <> 0)
-          THEN RAISE(ABORT, 'I5: outgoing is not its holds')
-        WHEN NEW.kind = 4 AND (SELECT kind FROM journal
-            WHERE record = NEW.record >> 36 << 36 | NEW.related_seq) IS NOT 3
-          THEN RAISE(ABORT, 'I5: only a transfer can be reversed')
-        -- Every entry of a reversal takes as much from what is left to refund of a leg with the other sign.
-        WHEN NEW.kind = 4 AND EXISTS (SELECT 1 FROM (
-              SELECT account, posted, 1 AS n FROM entry
-                WHERE place BETWEEN NEW.record << 11 AND NEW.record << 11 | 2047
-              UNION ALL SELECT l.account, CASE WHEN e.posted > 0 THEN l.change ELSE -l.change END, -1
-                FROM lot l JOIN entry e ON e.place = (NEW.record >> 36 << 36 | l.origin) << 11 | l.leg
-                WHERE l.place BETWEEN NEW.record << 11 AND NEW.record << 11 | 2047 AND l.change < 0)
-            GROUP BY account, posted HAVING sum(n) <> 0)
-          THEN RAISE(ABORT, 'I5: reversal is not what it takes from its original')
-        WHEN NEW.kind = 4 AND EXISTS (SELECT 1 FROM lot
-            WHERE place BETWEEN NEW.record << 11 AND NEW.record << 11 | 2047
-            GROUP BY origin, leg HAVING sum(change < 0) <> 1 OR sum(change > 0) <> (min(version) = 1))
-          THEN RAISE(ABORT, 'I5: a reversal takes from each leg once')
-        WHEN NEW.kind = 6 AND (SELECT text_digest FROM journal
-            WHERE record = NEW.record >> 36 << 36 | NEW.related_seq) IS NULL
-          THEN RAISE(ABORT, 'I7: there is no text to erase')
-      END
+      THEN RAISE(FAIL, 'I1: a text and its digest go together')
+    WHEN NEW.record IS NOT (SELECT announced FROM appending WHERE ledger = (NEW.record >> 36) + 1)
+        AND (SELECT NEW.kind = 3 AND NEW.lots = 0 AND NEW.refusal IS NULL AND NEW.related_seq IS NULL
+            AND NEW.declined_amount = 0 AND NEW.effective_at = NEW.recorded_at
+            AND sum(posted) = 0 AND min(asset) = max(asset)
+            AND min(version > 1 AND posted <> 0 AND incoming = 0 AND outgoing = 0 AND effective_at IS NULL)
+          FROM entry WHERE place BETWEEN NEW.record << 11 AND NEW.record << 11 | 2047) IS NOT 1
+      THEN RAISE(FAIL, 'I2: neither a balanced plain transfer nor announced for examination')
   END;
 END;
 
--- An erasure erases: no program can record one and forget the text.
-CREATE TRIGGER journal_erase AFTER INSERT ON journal WHEN NEW.kind = 6 BEGIN
-  DELETE FROM record_text WHERE record = NEW.record >> 36 << 36 | NEW.related_seq;
+CREATE TRIGGER appending_update BEFORE UPDATE ON appending BEGIN
+  SELECT CASE
+    WHEN NEW.ledger IS NOT OLD.ledger OR NEW.sealed IS NOT 0
+      THEN RAISE(FAIL, 'I1: appending is never sealed')
+    WHEN NEW.announced IS NOT OLD.announced AND (OLD.announced IS NOT OLD.examined OR NEW.examined IS NOT OLD.examined
+        OR NEW.announced IS NOT ifnull((SELECT record FROM journal
+          WHERE record BETWEEN (NEW.ledger - 1) << 36 AND (NEW.ledger - 1) << 36 | 0xfffffffff
+          ORDER BY record DESC LIMIT 1), (NEW.ledger - 1) << 36) + 1)
+      THEN RAISE(FAIL, 'I1: only the next record can be announced, and one after the other')
+  END;
+  SELECT CASE
+    WHEN j.record IS NULL OR NEW.examined IS NOT NEW.announced
+      THEN RAISE(FAIL, 'I1: there is no such record to examine')
+    WHEN j.effective_at > j.recorded_at
+      THEN RAISE(FAIL, 'I1: effective_at lies in the future')
+    WHEN j.lots IS NOT (SELECT count(*) FROM lot WHERE place BETWEEN first AND last)
+      THEN RAISE(FAIL, 'I1: lots are not as many as the record says')
+    WHEN j.kind NOT IN (1, 2) AND EXISTS (SELECT 1 FROM account_revision WHERE place BETWEEN first AND last)
+      THEN RAISE(FAIL, 'I1: only openings and revisions revise an account')
+    WHEN NOT EXISTS (SELECT 1 FROM entry WHERE place = first)
+      THEN RAISE(FAIL, 'I1: record without entries')
+    WHEN EXISTS (SELECT 1 FROM entry WHERE place BETWEEN first AND last
+        AND effective_at IS NOT CASE WHEN j.effective_at < j.recorded_at THEN j.effective_at END)
+      THEN RAISE(FAIL, 'I1: effective_at of the entries is not the record''s')
+    WHEN (j.kind BETWEEN 1 AND 12) IS NOT 1
+      THEN RAISE(FAIL, 'I1: no such kind of record')
+    WHEN (j.kind = 5) <> (j.refusal IS NOT NULL) OR j.kind <> 5 AND j.declined_amount IS NOT 0
+      THEN RAISE(FAIL, 'I1: a refusal is there for declined records only')
+    WHEN CASE WHEN j.related_seq IS NULL THEN j.kind IN (4, 6) ELSE j.kind IN (1, 2, 3)
+        OR j.related_seq NOT BETWEEN 1 AND (j.record & 0xfffffffff) - 1 END
+      THEN RAISE(FAIL, 'I1: related_seq does not fit the kind of record')
+    WHEN EXISTS (SELECT 1 FROM entry WHERE place BETWEEN first AND last
+        AND j.kind IN (1, 2) AND (posted <> 0 OR incoming <> 0 OR outgoing <> 0))
+      THEN RAISE(FAIL, 'I4: openings and revisions move nothing')
+    WHEN EXISTS (SELECT 1 FROM entry WHERE place BETWEEN first AND last
+        AND CASE WHEN j.kind IN (5, 6) THEN posted <> 0 OR incoming <> 0 OR outgoing <> 0
+          WHEN j.kind IN (3, 4) THEN posted = 0 OR incoming <> 0 OR outgoing <> 0 END)
+      THEN RAISE(FAIL, 'I2: declines and erasures move nothing, transfers and reversals posted amounts only')
+    WHEN EXISTS (SELECT 1 FROM entry WHERE place BETWEEN first AND last
+        GROUP BY asset HAVING sum(posted) <> 0)
+      THEN RAISE(FAIL, 'I2: record does not balance')
+    WHEN EXISTS (SELECT 1 FROM entry WHERE place BETWEEN first AND last
+        GROUP BY asset HAVING sum(incoming) <> sum(outgoing))
+      THEN RAISE(FAIL, 'I3: pending does not balance')
+    WHEN j.kind IN (1, 5) AND EXISTS (SELECT 1 FROM entry WHERE place BETWEEN first + 1 AND last)
+      THEN RAISE(FAIL, 'I1: an opening and a decline have one entry')
+    WHEN EXISTS (SELECT 1 FROM entry WHERE place BETWEEN first AND last AND (version = 1) <> (j.kind = 1))
+      THEN RAISE(FAIL, 'I4: the first version of an account is its opening')
+    WHEN j.kind IN (1, 2) AND EXISTS (SELECT 1 FROM (
+          SELECT place FROM account_revision WHERE place BETWEEN first AND last
+          UNION ALL SELECT place FROM entry WHERE place BETWEEN first AND last)
+        GROUP BY place HAVING count(*) <> 2)
+      THEN RAISE(FAIL, 'I1: revision without its entry')
+    WHEN j.kind IN (1, 2) AND EXISTS (SELECT 1 FROM entry e JOIN account_revision v ON v.place = e.place
+        WHERE e.place BETWEEN first AND last
+          AND (v.account <> e.account OR v.revision <> e.revision OR v.floor IS NOT e.floor))
+      THEN RAISE(FAIL, 'I4: revision is not that of its entry')
+    WHEN j.kind = 1 AND NOT EXISTS (SELECT 1 FROM entry e JOIN account a
+          ON a.holder = e.place >> 47 << 36 | e.account
+        WHERE e.place = first AND a.opened_seq = e.seq AND a.asset = e.asset AND a.side = e.side)
+      THEN RAISE(FAIL, 'I4: entry is not the opening of its account')
+    WHEN j.text_digest IS NULL AND EXISTS (SELECT 1 FROM account_revision
+        WHERE place BETWEEN first AND last AND text_seq = j.record & 0xfffffffff)
+      THEN RAISE(FAIL, 'I1: revision names a text that is not there')
+    WHEN EXISTS (SELECT 1 FROM lot WHERE place BETWEEN first AND last
+        AND CASE WHEN j.kind = 4 THEN kind <> 3 OR origin IS NOT j.related_seq
+          WHEN j.kind >= 7 THEN kind = 3 ELSE 1 END)
+      THEN RAISE(FAIL, 'I5: lot that this kind of record does not have')
+    WHEN j.kind >= 7 AND EXISTS (SELECT 1 FROM (
+          SELECT account, outgoing AS amount FROM entry
+            WHERE place BETWEEN first AND last
+          UNION ALL SELECT account, -change FROM lot
+            WHERE place BETWEEN first AND last AND kind = 1)
+        GROUP BY account HAVING sum(amount) <> 0)
+      THEN RAISE(FAIL, 'I5: outgoing is not its holds')
+    WHEN j.kind = 4 AND (SELECT kind FROM journal
+        WHERE record = j.record >> 36 << 36 | j.related_seq) IS NOT 3
+      THEN RAISE(FAIL, 'I5: only a transfer can be reversed')
+    -- Every entry of a reversal takes as much from what is left to refund of a leg with the other sign.
+    WHEN j.kind = 4 AND EXISTS (SELECT 1 FROM (
+          SELECT account, posted, 1 AS n FROM entry
+            WHERE place BETWEEN first AND last
+          UNION ALL SELECT l.account, CASE WHEN e.posted > 0 THEN l.change ELSE -l.change END, -1
+            FROM lot l JOIN entry e ON e.place = (j.record >> 36 << 36 | l.origin) << 11 | l.leg
+            WHERE l.place BETWEEN first AND last AND l.change < 0)
+        GROUP BY account, posted HAVING sum(n) <> 0)
+      THEN RAISE(FAIL, 'I5: reversal is not what it takes from its original')
+    WHEN j.kind = 4 AND EXISTS (SELECT 1 FROM lot
+        WHERE place BETWEEN first AND last
+        GROUP BY origin, leg HAVING sum(change < 0) <> 1 OR sum(change > 0) <> (min(version) = 1))
+      THEN RAISE(FAIL, 'I5: a reversal takes from each leg once')
+    WHEN j.kind = 6 AND (SELECT text_digest FROM journal
+        WHERE record = j.record >> 36 << 36 | j.related_seq) IS NULL
+      THEN RAISE(FAIL, 'I7: there is no text to erase')
+  END
+  FROM (SELECT NEW.examined << 11 AS first, NEW.examined << 11 | 2047 AS last)
+  LEFT JOIN journal j ON j.record = NEW.examined
+  WHERE NEW.examined IS NOT OLD.examined;
+  -- An erasure erases: no program can record one and forget the text.
+  DELETE FROM record_text WHERE record = (SELECT j.record >> 36 << 36 | j.related_seq FROM journal j
+    WHERE j.record = NEW.examined AND j.kind = 6);
+  SELECT RAISE(FAIL, 'I7: the text was not erased') WHERE EXISTS (SELECT 1 FROM record_text
+    WHERE record = (SELECT j.record >> 36 << 36 | j.related_seq FROM journal j
+      WHERE j.record = NEW.examined AND j.kind = 6));
 END;
 
 -- I7
 CREATE TRIGGER record_text_delete BEFORE DELETE ON record_text BEGIN
-  SELECT RAISE(ABORT, 'I7: only an erasure deletes a text') WHERE NOT EXISTS (SELECT 1 FROM journal
+  SELECT RAISE(FAIL, 'I7: only an erasure deletes a text') WHERE NOT EXISTS (SELECT 1 FROM journal
     WHERE kind = 6 AND ledger = (OLD.record >> 36) + 1 AND related_seq = OLD.record & 0xfffffffff);
 END;
-CREATE TRIGGER record_text_update BEFORE UPDATE ON record_text BEGIN SELECT RAISE(ABORT, 'I7: the journal is append-only'); END;
-CREATE TRIGGER ledger_update BEFORE UPDATE ON ledger BEGIN SELECT RAISE(ABORT, 'I7: the journal is append-only'); END;
-CREATE TRIGGER ledger_delete BEFORE DELETE ON ledger BEGIN SELECT RAISE(ABORT, 'I7: the journal is append-only'); END;
-CREATE TRIGGER asset_update BEFORE UPDATE ON asset BEGIN SELECT RAISE(ABORT, 'I7: the journal is append-only'); END;
-CREATE TRIGGER asset_delete BEFORE DELETE ON asset BEGIN SELECT RAISE(ABORT, 'I7: the journal is append-only'); END;
-CREATE TRIGGER account_update BEFORE UPDATE ON account BEGIN SELECT RAISE(ABORT, 'I7: the journal is append-only'); END;
-CREATE TRIGGER account_delete BEFORE DELETE ON account BEGIN SELECT RAISE(ABORT, 'I7: the journal is append-only'); END;
-CREATE TRIGGER account_revision_update BEFORE UPDATE ON account_revision BEGIN SELECT RAISE(ABORT, 'I7: the journal is append-only'); END;
-CREATE TRIGGER account_revision_delete BEFORE DELETE ON account_revision BEGIN SELECT RAISE(ABORT, 'I7: the journal is append-only'); END;
-CREATE TRIGGER journal_update BEFORE UPDATE ON journal BEGIN SELECT RAISE(ABORT, 'I7: the journal is append-only'); END;
-CREATE TRIGGER journal_delete BEFORE DELETE ON journal BEGIN SELECT RAISE(ABORT, 'I7: the journal is append-only'); END;
-CREATE TRIGGER entry_update BEFORE UPDATE ON entry BEGIN SELECT RAISE(ABORT, 'I7: the journal is append-only'); END;
-CREATE TRIGGER entry_delete BEFORE DELETE ON entry BEGIN SELECT RAISE(ABORT, 'I7: the journal is append-only'); END;
-CREATE TRIGGER lot_update BEFORE UPDATE ON lot BEGIN SELECT RAISE(ABORT, 'I7: the journal is append-only'); END;
-CREATE TRIGGER lot_delete BEFORE DELETE ON lot BEGIN SELECT RAISE(ABORT, 'I7: the journal is append-only'); END;
+CREATE TRIGGER record_text_update BEFORE UPDATE ON record_text BEGIN SELECT RAISE(FAIL, 'I7: the journal is append-only'); END;
+CREATE TRIGGER ledger_update BEFORE UPDATE ON ledger BEGIN SELECT RAISE(FAIL, 'I7: the journal is append-only'); END;
+CREATE TRIGGER ledger_delete BEFORE DELETE ON ledger BEGIN SELECT RAISE(FAIL, 'I7: the journal is append-only'); END;
+CREATE TRIGGER asset_update BEFORE UPDATE ON asset BEGIN SELECT RAISE(FAIL, 'I7: the journal is append-only'); END;
+CREATE TRIGGER asset_delete BEFORE DELETE ON asset BEGIN SELECT RAISE(FAIL, 'I7: the journal is append-only'); END;
+CREATE TRIGGER account_update BEFORE UPDATE ON account BEGIN SELECT RAISE(FAIL, 'I7: the journal is append-only'); END;
+CREATE TRIGGER account_delete BEFORE DELETE ON account BEGIN SELECT RAISE(FAIL, 'I7: the journal is append-only'); END;
+CREATE TRIGGER account_revision_update BEFORE UPDATE ON account_revision BEGIN SELECT RAISE(FAIL, 'I7: the journal is append-only'); END;
+CREATE TRIGGER account_revision_delete BEFORE DELETE ON account_revision BEGIN SELECT RAISE(FAIL, 'I7: the journal is append-only'); END;
+CREATE TRIGGER journal_update BEFORE UPDATE ON journal BEGIN SELECT RAISE(FAIL, 'I7: the journal is append-only'); END;
+CREATE TRIGGER journal_delete BEFORE DELETE ON journal BEGIN SELECT RAISE(FAIL, 'I7: the journal is append-only'); END;
+CREATE TRIGGER entry_update BEFORE UPDATE ON entry BEGIN SELECT RAISE(FAIL, 'I7: the journal is append-only'); END;
+CREATE TRIGGER entry_delete BEFORE DELETE ON entry BEGIN SELECT RAISE(FAIL, 'I7: the journal is append-only'); END;
+CREATE TRIGGER lot_update BEFORE UPDATE ON lot BEGIN SELECT RAISE(FAIL, 'I7: the journal is append-only'); END;
+CREATE TRIGGER lot_delete BEFORE DELETE ON lot BEGIN SELECT RAISE(FAIL, 'I7: the journal is append-only'); END;
