@@ -1,5 +1,7 @@
 #include "app/service_fixture.h"
 
+#include <stdatomic.h>
+
 #include "base/arena.h"
 #include "telemetry/log.h"
 
