@@ -208,18 +208,28 @@ static void count_answer(struct http_bench *b, int status, struct str transfer, 
         b->results->missing++; /* acknowledged without saying what: as bad as lost */
 }
 
-/* {"results":[{"status":201,...},...]}: every element begins with its status. */
-static void count_bulk(struct http_bench *b, struct str body, uint64_t n)
+/* Behind the `{"status":` that begins the next element; a transfer's own status is no number. */
+static const char *next_element(struct str text)
 {
     struct str mark = STR("{\"status\":");
-    const char *end = body.data + body.len;
-    const char *at = find(body, mark);
+    const char *at;
+    while ((at = find(text, mark)) != NULL) {
+        size_t used = (size_t)(at - text.data) + mark.len;
+        text = (struct str){text.data + used, text.len - used};
+        if (text.len > 3 && text.data[0] >= '1' && text.data[0] <= '5')
+            return text.data;
+    }
+    return NULL;
+}
+
+/* {"results":[{"status":201,...},...]} */
+static void count_bulk(struct http_bench *b, struct str body, uint64_t n)
+{
+    const char *end = body.data + body.len, *at = next_element(body);
     size_t found = 0;
     for (; at != NULL && found < b->plan->bulk; found++) {
-        at += mark.len;
-        const char *next = find((struct str){at, (size_t)(end - at)}, mark);
-        int status =
-            at[0] >= '1' && at[0] <= '5' && end - at > 3 ? atoi((char[]){at[0], at[1], at[2], 0}) : 0;
+        const char *next = next_element((struct str){at, (size_t)(end - at)});
+        int status = (at[0] - '0') * 100 + (at[1] - '0') * 10 + (at[2] - '0');
         count_answer(b, status, (struct str){at, (size_t)((next != NULL ? next : end) - at)}, n + found);
         at = next;
     }
