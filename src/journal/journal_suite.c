@@ -1,5 +1,7 @@
 #include "journal/journal_suite_internal.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -317,6 +319,83 @@ static void a_backup_is_the_same_journal(void **state)
         suite_current->drop(copy.url);
 }
 
+/* ---- threads ---- */
+
+struct reader {
+    struct bench *b;
+    pthread_t thread;
+    struct journal *j;
+    bool failed;
+    char what[ERR_MESSAGE_MAX];
+    atomic_bool *done;
+    uint64_t snapshots;
+};
+
+struct total {
+    int64_t posted;
+    uint64_t newest;
+};
+
+static int add_account(void *ctx, const struct account *account)
+{
+    struct total *total = ctx;
+    total->posted += account->balance.posted;
+    total->newest = account->seq > total->newest ? account->seq : total->newest;
+    return 0;
+}
+
+/* In every snapshot all balances sum to 0, and the newest entry is the head's. */
+static void *read_on(void *arg)
+{
+    struct reader *r = arg;
+    struct err err = {0};
+    while (!r->failed && !atomic_load(r->done)) {
+        struct total total = {0, 0};
+        struct ledger_head head = {0};
+        int rc = r->j->ops->snapshot_begin(r->j, &err);
+        if (rc == 0) {
+            rc = r->j->ops->accounts(r->j, 1, 0, 100, add_account, &total, &err);
+            if (rc == 0)
+                rc = r->j->ops->head(r->j, 1, &head, &err);
+            r->j->ops->snapshot_end(r->j);
+        }
+        if (rc != 0 || total.posted != 0 || total.newest != head.seq || head.seq % 2 != BASE_SEQ % 2) {
+            snprintf(r->what, sizeof r->what, "sum %lld, newest %llu, head %llu: %.200s",
+                (long long)total.posted, (unsigned long long)total.newest, (unsigned long long)head.seq,
+                rc != 0 ? err.message : "");
+            r->failed = true;
+        }
+        r->snapshots++;
+    }
+    return NULL;
+}
+
+static void readers_see_whole_batches_beside_the_writer(void **state)
+{
+    struct bench *b = *state;
+    bench_base(b);
+    atomic_bool done = false;
+    struct reader readers[2] = {{.b = b, .done = &done}, {.b = b, .done = &done}};
+    for (size_t i = 0; i < 2; i++) {
+        readers[i].j = bench_open(b, JOURNAL_READ);
+        assert_int_equal(pthread_create(&readers[i].thread, NULL, read_on, &readers[i]), 0);
+    }
+    for (int i = 0; i < 100;
+         i++) { /* two records a batch: a reader that sees an odd number sees half a batch */
+        fixture_transfer(&b->f, 1, 2, 10);
+        fixture_transfer(&b->f, 2, 3, 10);
+        bench_commit(b);
+    }
+    atomic_store(&done, true);
+    for (size_t i = 0; i < 2; i++) {
+        pthread_join(readers[i].thread, NULL);
+        journal_close(readers[i].j);
+        if (readers[i].failed)
+            fail_msg("%s", readers[i].what);
+        assert_true(readers[i].snapshots > 0);
+    }
+}
+
 static void urls_name_a_backend(void **state)
 {
     struct bench *b = *state;
@@ -354,6 +433,7 @@ int journal_suite_run(const struct journal_suite *suite)
         TEST(a_sound_database_has_nothing_to_report),
         TEST(data_outlive_their_handles),
         TEST(a_backup_is_the_same_journal),
+        TEST(readers_see_whole_batches_beside_the_writer),
         TEST(urls_name_a_backend),
         TEST(suite_sound_records_are_taken),
         TEST(suite_attacks_are_refused),

@@ -176,7 +176,7 @@ static void check_recovered(struct run *r, const struct fixture_state *under_way
     check_chain(r, head.seq);
     if (!r->lost)
         check_accounts(r);
-    if (!r->lost && r->j->ops->self_check(r->j, note_fault, r, &err) != 0)
+    if (!r->lost && dice(r, 4) == 0 && r->j->ops->self_check(r->j, note_fault, r, &err) != 0)
         lose(r, "self check: %s", err.message);
 }
 
@@ -270,6 +270,8 @@ static void run_one(struct run *r, uint64_t seed, bool unsafe, bool lying)
     r->unsafe = unsafe;
     vfs_crash_register();
     vfs_crash_format();
+    (void)sqlite3_test_control(
+        SQLITE_TESTCTRL_PRNG_SEED, (int)seed, NULL); /* the salts of the WAL: repeatable */
     if (lying)
         vfs_crash_lie_about_syncs();
     const struct ledger_row row = {.id = 1, .name = "main", .created_at = START};
@@ -324,7 +326,7 @@ static uint64_t seeds(uint64_t usual)
 static void acknowledged_batches_survive_power_failures(void **state)
 {
     (void)state;
-    struct totals t = run_many(seeds(300), false, false);
+    struct totals t = run_many(seeds(150), false, false);
     if (t.losses > 0)
         fail_msg("%s", t.first_loss);
     assert_true(t.failures >= t.runs);
@@ -334,14 +336,14 @@ static void acknowledged_batches_survive_power_failures(void **state)
 static void without_syncs_the_loss_is_seen(void **state)
 {
     (void)state;
-    struct totals t = run_many(seeds(60), true, false);
+    struct totals t = run_many(seeds(30), true, false);
     assert_true(t.losses > t.runs / 4);
 }
 
 static void a_disk_that_lies_is_seen(void **state)
 {
     (void)state;
-    struct totals t = run_many(seeds(60), false, true);
+    struct totals t = run_many(seeds(30), false, true);
     assert_true(t.losses > t.runs / 4);
 }
 
