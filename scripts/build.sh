@@ -8,7 +8,8 @@ fetch_ui() {
     if [ -f $stamp ] && [ ! api/ui/package-lock.json -nt $stamp ]; then
         return 0
     fi
-    command -v npm >/dev/null || try_packages npm || true
+    # Many small packages: with the build's own in one go if those are missing too.
+    command -v npm >/dev/null || try_packages "${BUILD_PACKAGES[@]}" npm || true
     if command -v npm >/dev/null && (cd api/ui && npm ci --loglevel=error >&2); then
         touch $stamp
         ui_fetched=1
@@ -43,8 +44,8 @@ compile() {
 }
 
 build_release() {
-    need_packages "${BUILD_PACKAGES[@]}"
     fetch_ui
+    need_packages "${BUILD_PACKAGES[@]}"
     # Tests are configured by ./dev test; a directory that has them keeps them.
     if [ ! -f build/build.ninja ] || [ -n "${ui_fetched-}" ]; then
         configure build "-Dtests=$(build_has_tests && echo enabled || echo disabled)"
