@@ -102,7 +102,7 @@ static void answer_bulk(struct liar *l, struct http_exchange *x, const struct ap
         left = (struct str){end + 2, left.len - element.len};
         l->posted++;
         if (l->refuse_every > 0 && l->posted % l->refuse_every == 0) {
-            strbuf_c(&body, "{\"status\":422,\"error\":{\"status\":422}},");
+            strbuf_c(&body, "{\"status\":422,\"error\":{\"type\":\"x\",\"status\":422}},");
             continue;
         }
         strbuf_c(&body, "{\"status\":201,\"transfer\":{\"status\":\"posted\",");
