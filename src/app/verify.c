@@ -1,6 +1,7 @@
 #include "app/verify.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +30,8 @@ void audit_fault(
     va_end(args);
     a->options->fault(a->options->ctx, &fault);
     a->counts->faults++;
-    a->stop = a->counts->faults >= (a->options->max_faults ? a->options->max_faults : VERIFY_FAULTS_DEFAULT);
+    uint64_t most = a->options->max_faults ? a->options->max_faults : VERIFY_FAULTS_DEFAULT;
+    a->stop = a->counts->stopped = a->counts->faults - a->notes >= most;
 }
 
 static int add_asset(void *ctx, const struct asset *row)
@@ -271,8 +273,8 @@ static int audit_ledger(
     return rc;
 }
 
-/* ---- the whole database
- * ------------------------------------------------------------------------------------------ */
+/* ---- ledgers ---------------------------------------------------------------------------------------------
+ */
 
 struct ledger_list {
     struct ledger_row *rows;
@@ -288,12 +290,66 @@ static int add_ledger(void *ctx, const struct ledger_row *row)
     return 0;
 }
 
-static int add_note(void *ctx, const char *note)
+/* ---- what the database says of itself
+ * --------------------------------------------------------------------------- */
+
+struct self_check {
+    struct journal *j;
+    pthread_t thread;
+    bool started;
+    struct arena arena;
+    const char **notes;
+    size_t n;
+    int rc;
+    struct err err;
+};
+
+static int keep_note(void *ctx, const char *note)
 {
-    struct audit *a = ctx;
-    audit_fault(a, "I7", 0, 0, "%s", note);
-    return a->stop;
+    struct self_check *c = ctx;
+    c->notes = reallocarray(c->notes, c->n + 1, sizeof *c->notes);
+    INVARIANT(c->notes != NULL);
+    c->notes[c->n++] = arena_str(&c->arena, str_of(note)).data;
+    return 0;
 }
+
+static void *run_self_check(void *ctx)
+{
+    struct self_check *c = ctx;
+    c->rc = c->j->ops->self_check(c->j, keep_note, c, &c->err);
+    return NULL;
+}
+
+static void self_check_begin(struct self_check *c, struct audit *a)
+{
+    struct journal *second = a->options->second;
+    *c = (struct self_check){.j = second ? second : a->j};
+    arena_init(&c->arena, 0);
+    c->started = second != NULL && pthread_create(&c->thread, NULL, run_self_check, c) == 0;
+    if (!c->started)
+        run_self_check(c);
+}
+
+static int self_check_end(struct self_check *c, struct audit *a, struct err *err)
+{
+    if (c->started)
+        pthread_join(c->thread, NULL);
+    /* Told even when the walk has found enough. */
+    bool stop = a->stop;
+    a->stop = a->cancelled;
+    for (size_t i = 0; i < c->n; i++) {
+        a->notes++;
+        audit_fault(a, "I7", 0, 0, "%s", c->notes[i]);
+    }
+    a->stop = stop;
+    a->counts->stopped = stop && !a->cancelled;
+    arena_fini(&c->arena);
+    free(c->notes);
+    return c->rc == 0 ? 0 : err_set(err, c->rc, "%s", c->err.message);
+}
+
+/* ---- the whole database
+ * ------------------------------------------------------------------------------------------ */
 
 static int audit_ledgers(struct audit *a, const struct ledger_list *list, struct err *err)
 {
@@ -328,15 +384,16 @@ static int audit_ledgers(struct audit *a, const struct ledger_list *list, struct
 static int audit_all(struct audit *a, struct err *err)
 {
     struct ledger_list list = {0};
-    int rc = a->j->ops->self_check(a->j, add_note, a, err);
-    if (rc >= 0)
-        rc = a->j->ops->assets(a->j, add_asset, a, err);
+    struct self_check check;
+    self_check_begin(&check, a);
+    int rc = a->j->ops->assets(a->j, add_asset, a, err);
     if (rc == 0)
         rc = a->j->ops->ledgers(a->j, add_ledger, &list, err);
     if (rc == 0)
         rc = audit_ledgers(a, &list, err);
     free(list.rows);
-    return rc;
+    int checked = self_check_end(&check, a, rc == 0 ? err : NULL);
+    return rc == 0 ? checked : rc;
 }
 
 int verify_journal(struct journal *j, const struct verify_options *options, struct verify_counts *ret_counts,

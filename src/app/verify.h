@@ -12,7 +12,8 @@
  * hash chain from the ledger's genesis, the digest of every text; missing texts were erased by a record
  *
  * It takes any handle and reads beside a live server. Memory: about 128 bytes an account and 48 a lot; keys
- * go through sorted runs of 32 MiB, spilled to an unlinked temporary file. One thread.
+ * go through sorted runs of 32 MiB, spilled to an unlinked temporary file. All callbacks
+ * come on the caller's thread.
  */
 #ifndef CREDITLEDGER_APP_VERIFY_H
 #define CREDITLEDGER_APP_VERIFY_H
@@ -31,16 +32,20 @@ struct verify_fault {
 
 struct verify_counts {
     uint64_t ledgers, records, entries, accounts, lots, keys, texts, texts_erased, faults;
+    bool stopped; /* before the end: enough faults */
 };
 
 struct verify_options {
     struct str ledger;   /* only this one; STR_NONE: all */
-    uint64_t max_faults; /* stops when that many are found; 0 takes the default */
+    uint64_t max_faults; /* stops when that many are found beside I7; 0 takes the default */
     void (*fault)(void *ctx, const struct verify_fault *fault);
     /* A ledger was read to its end; `head` is what was recomputed. May be NULL. */
     void (*ledger_done)(void *ctx, const struct ledger_row *ledger, const struct ledger_head *head);
     journal_progress *progress; /* in records; may be NULL */
     void *ctx;
+    /* Another handle on the same database: what it says of itself (I7) is then asked on a thread of its own,
+     * beside the walk over the records. NULL: before it, on `j`. */
+    struct journal *second;
 };
 
 /* 0 when the audit ran, whatever it found: see ret_counts->faults. Negative: it could not run to its end. */

@@ -35,7 +35,9 @@ struct audit {
     struct verify_counts *counts;
     struct digest *digest;
     uint64_t hash_seed;
-    bool stop; /* enough faults, or the caller asked */
+    uint64_t notes; /* faults that are the database's own findings: a missing trigger each must not hide the
+                       records */
+    bool stop;      /* enough faults, or the caller asked */
     bool cancelled;
     const struct asset **assets; /* by id; NULL: no such asset */
     size_t assets_n;

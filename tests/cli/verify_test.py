@@ -72,7 +72,7 @@ def check_tampering(name, sql, invariant, names_record):
         hashes = before["ledgers"]
         desk.drop_triggers()
         desk.sql(sql.format(s=seq, e=seq << 11))
-        after = desk.run("verify", "--json", "--max-faults", "100", code=1).json()
+        after = desk.run("verify", "--json", code=1).json()
         assert not after["ok"]
         faults = after["faults"]
         assert any(f["invariant"] == "I7" and "trigger" in f["message"] for f in faults), "missing triggers not named"
@@ -83,7 +83,7 @@ def check_tampering(name, sql, invariant, names_record):
         assert hits, f"no {invariant} among {faults}"
         if names_record:
             assert any(f.get("seq") in (seq, seq + 1) for f in hits), hits
-        text = desk.run("verify", "--max-faults", "100", code=1).out
+        text = desk.run("verify", code=1).out
         assert f"FAULT {invariant} ledger main" in text or invariant == "I7", text
     finally:
         desk.close()
