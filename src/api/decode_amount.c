@@ -89,7 +89,7 @@ bool decode_balance(const json_t *value, const char *field, int64_t *ret_amount_
 
 bool decode_amount(const json_t *value, const char *field, int64_t *ret_amount_minor, struct fault *fault)
 {
-    int64_t minor;
+    int64_t minor = 0;
     if (!decode_balance(value, field, &minor, fault))
         return false;
     if (minor == 0)

@@ -27,10 +27,15 @@ void out_end(struct json_out *o, char close)
 
 void out_key(struct json_out *o, const char *key)
 {
+    size_t len = strlen(key);
     separate(o);
-    strbuf_char(o->b, '"');
-    strbuf_c(o->b, key);
-    strbuf_add(o->b, "\":", 2);
+    strbuf_reserve(o->b, len + 3);
+    char *at = o->b->data + o->b->len;
+    at[0] = '"';
+    memcpy(at + 1, key, len);
+    at[len + 1] = '"';
+    at[len + 2] = ':';
+    o->b->len += len + 3;
 }
 
 static void escape_one(struct strbuf *b, unsigned char c)
@@ -62,24 +67,41 @@ static void escape_broken(struct strbuf *b, struct str s)
     }
 }
 
+/* ASCII that stands for itself. */
+static bool is_plain(struct str s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned char c = (unsigned char)s.data[i];
+        if (c < 0x20 || c >= 0x80 || c == '"' || c == '\\')
+            return false;
+    }
+    return true;
+}
+
+static void escape_utf8(struct strbuf *b, struct str s)
+{
+    size_t plain = 0;
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned char c = (unsigned char)s.data[i];
+        if (c >= 0x20 && c != '"' && c != '\\')
+            continue;
+        strbuf_add(b, s.data + plain, i - plain);
+        escape_one(b, c);
+        plain = i + 1;
+    }
+    strbuf_add(b, s.data + plain, s.len - plain);
+}
+
 void json_escape(struct strbuf *b, struct str s)
 {
     strbuf_reserve(b, s.len + 2);
     strbuf_char(b, '"');
-    if (!str_utf8_valid(s)) {
+    if (is_plain(s))
+        strbuf_str(b, s);
+    else if (str_utf8_valid(s))
+        escape_utf8(b, s);
+    else
         escape_broken(b, s);
-    } else {
-        size_t plain = 0;
-        for (size_t i = 0; i < s.len; i++) {
-            unsigned char c = (unsigned char)s.data[i];
-            if (c >= 0x20 && c != '"' && c != '\\')
-                continue;
-            strbuf_add(b, s.data + plain, i - plain);
-            escape_one(b, c);
-            plain = i + 1;
-        }
-        strbuf_add(b, s.data + plain, s.len - plain);
-    }
     strbuf_char(b, '"');
 }
 

@@ -72,14 +72,28 @@ bool text_split(struct str body, struct text_parts *ret_parts)
     return true;
 }
 
+static char *put(char *at, struct str s)
+{
+    if (s.len > 0)
+        memcpy(at, s.data, s.len);
+    return at + s.len;
+}
+
 struct str text_join(const struct text_parts *parts, struct arena *arena)
 {
-    if (parts->metadata.data == NULL && parts->name.data == NULL)
+    const struct str frame = STR("{\"metadata\":,\"name\":}");
+    bool metadata = parts->metadata.data != NULL, name = parts->name.data != NULL;
+    if (!metadata && !name)
         return STR_NONE;
-    bool both = parts->metadata.data != NULL && parts->name.data != NULL;
-    return arena_printf(arena, "{%s" STR_FMT "%s%s" STR_FMT "}",
-        parts->metadata.data != NULL ? "\"metadata\":" : "", STR_ARG(parts->metadata), both ? "," : "",
-        parts->name.data != NULL ? "\"name\":" : "", STR_ARG(parts->name));
+    char *text = arena_alloc(arena, frame.len + parts->metadata.len + parts->name.len), *at = text;
+    at = put(at, STR("{"));
+    at = put(at, metadata ? STR("\"metadata\":") : STR(""));
+    at = put(at, parts->metadata);
+    at = put(at, metadata && name ? STR(",") : STR(""));
+    at = put(at, name ? STR("\"name\":") : STR(""));
+    at = put(at, parts->name);
+    at = put(at, STR("}"));
+    return (struct str){text, (size_t)(at - text)};
 }
 
 struct str text_join_full(const struct text_parts *parts, struct arena *arena)

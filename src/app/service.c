@@ -108,6 +108,7 @@ struct json_out job_json(struct job *job, int status)
     r->status = status;
     r->content_type = "application/json";
     strbuf_clear(&r->body);
+    strbuf_reserve(&r->body, 1024); /* most answers */
     return (struct json_out){&r->body, job->amount_strings};
 }
 
