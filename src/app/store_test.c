@@ -71,7 +71,7 @@ static void test_a_second_writer_is_refused_by_name(void **state)
 static void test_two_names_of_a_database_meet_in_one_lock(void **state)
 {
     (void)state;
-    char url[256], other[256], link_path[128], message[1024];
+    char url[256], other[256], link_path[128], file_link[128], message[1024];
     int fd;
     snprintf(link_path, sizeof link_path, "%s-link", dir);
     assert_int_equal(symlink(dir, link_path), 0);
@@ -83,6 +83,11 @@ static void test_two_names_of_a_database_meet_in_one_lock(void **state)
     snprintf(other, sizeof other, "sqlite:%s/../%s/ledger.db", link_path, strrchr(dir, '/') + 1);
     assert_int_equal(store_lock(url, &fd, NULL), 0);
     assert_int_equal(lock_elsewhere(other, message, sizeof message), ERR_BUSY);
+    snprintf(file_link, sizeof file_link, "%s-file", dir);
+    assert_int_equal(symlink(url + strlen("sqlite:"), file_link), 0);
+    snprintf(other, sizeof other, "sqlite:%s", file_link);
+    assert_int_equal(lock_elsewhere(other, message, sizeof message), ERR_BUSY);
+    unlink(file_link);
     /* Another file beside it is another database. */
     snprintf(other, sizeof other, "sqlite:%s/other.db", dir);
     assert_int_equal(lock_elsewhere(other, message, sizeof message), 0);
