@@ -229,7 +229,7 @@ static int gather(struct task *t)
     case COMMAND_DECLARE_ASSET:
         break;
     }
-    INVARIANT(!"an operation without facts");
+    INVARIANT_F(false, "operation %d has no facts", (int)t->command->op);
     return 0;
 }
 
