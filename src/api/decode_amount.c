@@ -1,6 +1,5 @@
 #include "api/decode_amount.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "base/limits.h"
@@ -61,7 +60,8 @@ static bool from_string(struct str s, const char *field, int64_t *ret_minor, str
 static bool from_real(double value, const char *field, struct fault *fault)
 {
     /* Whatever its value, the literal has a point or an exponent; integers arrive as integers. */
-    bool whole = floor(value) == value;
+    const double integers_from = 9007199254740992.0; /* 2^53: no double beyond has decimals */
+    bool whole = value >= integers_from || value <= -integers_from || (double)(int64_t)value == value;
     return fault_set(fault, whole ? REFUSAL_AMOUNT_EXPONENT : REFUSAL_AMOUNT_FRACTIONAL, field,
         "%.15g is not written as an integer.", value);
 }

@@ -1,6 +1,5 @@
 #include "api/json_in.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
