@@ -58,7 +58,7 @@ verb_test() {
     local outside=()
     [ $quick = 1 ] && outside=(--no-suite browser --no-suite slow)
     if build_variant release build -Dtests=enabled; then
-        run_variant release build "${outside[@]}" ${patterns[@]+"${patterns[@]}"}
+        run_variant release build --timeout-multiplier 3 ${outside[@]+"${outside[@]}"} ${patterns[@]+"${patterns[@]}"}
     fi
     if [ $quick = 0 ]; then
         test_sanitized ${patterns[@]+"${patterns[@]}"}
