@@ -315,6 +315,11 @@ static void world_opens_once_per_currency(void **state)
     struct ledger_head head;
     assert_int_equal(w->journal->ops->head(w->journal, 1, &head, NULL), 0);
     assert_int_equal(head.accounts, 3);
+    /* A currency that nobody uses has no outside to pay from, and the wallet is in another. */
+    struct account_ref outside = {.by = REF_BY_WORLD, .currency = STR("NZD")};
+    struct command foreign = transfer_command(w, outside, ext("a"), 1, NULL);
+    ((struct posting *)(uintptr_t)foreign.as.post.postings)->currency = STR("NZD");
+    assert_int_equal(run(w, foreign).refusal, REFUSAL_CURRENCY_MISMATCH);
     world_free(w);
 }
 

@@ -137,7 +137,11 @@ static bool check_posting(const struct making *m, size_t i)
     enum refusal refusal = REFUSAL_NONE;
     if (facts->asset == NULL)
         refusal = REFUSAL_ASSET_NOT_FOUND;
-    else if (facts->debit == NULL || facts->credit == NULL)
+    else if (facts->asset->id == 0 && (facts->debit != NULL || facts->credit != NULL)) {
+        /* No account has that currency yet, so the one that was found has another; @world is not opened for it. */
+        refusal = REFUSAL_CURRENCY_MISMATCH;
+        detail.account = facts->debit != NULL ? facts->debit : facts->credit;
+    } else if (facts->debit == NULL || facts->credit == NULL)
         refusal = REFUSAL_ACCOUNT_NOT_FOUND;
     else if (facts->debit->number == facts->credit->number) {
         refusal = REFUSAL_SAME_ACCOUNT;
