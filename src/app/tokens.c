@@ -82,6 +82,8 @@ void token_digest(struct str token, uint8_t ret_sha256[32])
 static struct str next_word(struct str *line)
 {
     *line = str_trim(*line);
+    if (line->len == 0)
+        return STR("");
     size_t n = 0;
     while (n < line->len && line->data[n] != ' ' && line->data[n] != '\t')
         n++;
