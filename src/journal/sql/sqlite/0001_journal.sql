@@ -174,8 +174,6 @@ CREATE TRIGGER appending_insert BEFORE INSERT ON appending BEGIN
       THEN RAISE(FAIL, 'I1: appending needs PRAGMA foreign_keys = ON')
     WHEN NEW.sealed IS NOT 0 OR NEW.announced IS NOT NULL OR NEW.examined IS NOT NULL
       THEN RAISE(FAIL, 'I1: appending is never sealed')
-    WHEN NOT EXISTS (SELECT 1 FROM ledger WHERE id = NEW.ledger)
-      THEN RAISE(FAIL, 'I1: no such ledger')
     WHEN EXISTS (SELECT 1 FROM appending WHERE ledger = NEW.ledger)
       THEN RAISE(FAIL, 'I1: this ledger is being appended to')
   END;
@@ -196,8 +194,6 @@ CREATE TRIGGER account_revision_insert BEFORE INSERT ON account_revision BEGIN
     WHEN NEW.place >> 11 IS NOT (SELECT announced FROM appending WHERE ledger = (NEW.place >> 47) + 1)
         OR EXISTS (SELECT 1 FROM journal WHERE record = NEW.place >> 11)
       THEN RAISE(FAIL, 'I1: revision of another record than the one announced')
-    WHEN EXISTS (SELECT 1 FROM account_revision WHERE place = NEW.place)
-      THEN RAISE(FAIL, 'I7: this leg has its revision')
     WHEN NEW.revision IS NOT ifnull((SELECT revision FROM account_revision
         WHERE ledger = (NEW.place >> 47) + 1 AND account = NEW.account ORDER BY revision DESC LIMIT 1), 0) + 1
       THEN RAISE(FAIL, 'I4: not the next revision of the account')
@@ -217,7 +213,7 @@ CREATE TRIGGER account_insert BEFORE INSERT ON account BEGIN
     WHEN EXISTS (SELECT 1 FROM journal
         WHERE record BETWEEN (NEW.holder >> 36) << 36 | NEW.opened_seq AND (NEW.holder >> 36) << 36 | 0xfffffffff)
       OR NOT EXISTS (SELECT 1 FROM account_revision
-        WHERE ledger = (NEW.holder >> 36) + 1 AND account = NEW.holder & 0xfffffffff AND revision = 1
+        WHERE ledger = (NEW.holder >> 36) + 1 AND account = NEW.holder & 0xfffffffff
           AND place >> 11 = (NEW.holder >> 36) << 36 | NEW.opened_seq)
       THEN RAISE(FAIL, 'I1: account without its first revision')
     WHEN EXISTS (SELECT 1 FROM account WHERE ledger = (NEW.holder >> 36) + 1 AND external_id = NEW.external_id)
@@ -247,7 +243,7 @@ CREATE TRIGGER entry_insert BEFORE INSERT ON entry BEGIN
             AND NEW.outgoing_after = outgoing_after + NEW.outgoing AND NEW.asset = asset AND NEW.side = side
             AND CASE WHEN NEW.revision = revision THEN NEW.floor IS floor ELSE NEW.revision = revision + 1
               AND EXISTS (SELECT 1 FROM account_revision WHERE place = NEW.place) END)
-        AND (NEW.version <> 1 OR NEW.revision <> 1
+        AND (NEW.version <> 1
           OR EXISTS (SELECT 1 FROM entry WHERE ledger = (NEW.place >> 47) + 1 AND account = NEW.account)
           OR NOT EXISTS (SELECT 1 FROM account_revision WHERE place = NEW.place))
       THEN RAISE(FAIL, 'I4: entry does not continue its account')
@@ -333,15 +329,15 @@ CREATE TRIGGER appending_update BEFORE UPDATE ON appending BEGIN
   SELECT CASE
     WHEN NEW.ledger IS NOT OLD.ledger OR NEW.sealed IS NOT 0
       THEN RAISE(FAIL, 'I1: appending is never sealed')
-    WHEN NEW.announced IS NOT OLD.announced AND (OLD.announced IS NOT OLD.examined OR NEW.examined IS NOT OLD.examined
+    WHEN NEW.announced IS NOT OLD.announced AND (OLD.announced IS NOT OLD.examined
         OR NEW.announced IS NOT ifnull((SELECT record FROM journal
           WHERE record BETWEEN (NEW.ledger - 1) << 36 AND (NEW.ledger - 1) << 36 | 0xfffffffff
           ORDER BY record DESC LIMIT 1), (NEW.ledger - 1) << 36) + 1)
       THEN RAISE(FAIL, 'I1: only the next record can be announced, and one after the other')
   END;
   SELECT CASE
-    WHEN j.record IS NULL OR NEW.examined IS NOT NEW.announced
-      THEN RAISE(FAIL, 'I1: there is no such record to examine')
+    WHEN (j.kind BETWEEN 1 AND 12) IS NOT 1
+      THEN RAISE(FAIL, 'I1: no such record, or no such kind of record')
     WHEN j.effective_at > j.recorded_at
       THEN RAISE(FAIL, 'I1: effective_at lies in the future')
     WHEN j.lots IS NOT (SELECT count(*) FROM lot WHERE place BETWEEN first AND last)
@@ -353,8 +349,6 @@ CREATE TRIGGER appending_update BEFORE UPDATE ON appending BEGIN
     WHEN EXISTS (SELECT 1 FROM entry WHERE place BETWEEN first AND last
         AND effective_at IS NOT CASE WHEN j.effective_at < j.recorded_at THEN j.effective_at END)
       THEN RAISE(FAIL, 'I1: effective_at of the entries is not the record''s')
-    WHEN (j.kind BETWEEN 1 AND 12) IS NOT 1
-      THEN RAISE(FAIL, 'I1: no such kind of record')
     WHEN (j.kind = 5) <> (j.refusal IS NOT NULL) OR j.kind <> 5 AND j.declined_amount IS NOT 0
       THEN RAISE(FAIL, 'I1: a refusal is there for declined records only')
     WHEN CASE WHEN j.related_seq IS NULL THEN j.kind IN (4, 6) ELSE j.kind IN (1, 2, 3)
@@ -388,7 +382,8 @@ CREATE TRIGGER appending_update BEFORE UPDATE ON appending BEGIN
       THEN RAISE(FAIL, 'I4: revision is not that of its entry')
     WHEN j.kind = 1 AND NOT EXISTS (SELECT 1 FROM entry e JOIN account a
           ON a.holder = e.place >> 47 << 36 | e.account
-        WHERE e.place = first AND a.opened_seq = e.seq AND a.asset = e.asset AND a.side = e.side)
+        WHERE e.place = first AND a.asset = e.asset AND a.side = e.side
+          AND e.posted_after = 0 AND e.incoming_after = 0 AND e.outgoing_after = 0)
       THEN RAISE(FAIL, 'I4: entry is not the opening of its account')
     WHEN j.text_digest IS NULL AND EXISTS (SELECT 1 FROM account_revision
         WHERE place BETWEEN first AND last AND text_seq = j.record & 0xfffffffff)
