@@ -203,11 +203,12 @@ static struct str bulk(size_t n, char tag, size_t padding)
     return strbuf_view(&b);
 }
 
+/* Not by strstr: under the sanitizer each of its calls looks at the whole text. */
 static size_t count(const char *text, const char *part)
 {
-    size_t n = 0;
-    for (const char *at = text; (at = strstr(at, part)) != NULL; at++)
-        n++;
+    size_t n = 0, len = strlen(part);
+    for (const char *at = text; *at != '\0'; at++)
+        n += *at == *part && strncmp(at, part, len) == 0;
     return n;
 }
 
