@@ -1,6 +1,7 @@
 /*
  * Attacks through the port: each builds on the base state one record that breaks one rule and otherwise
- * nothing, and must be refused with the number of the invariant. The controls are in journal_suite_sound.c.
+ * nothing, and must be refused with the number of the invariant. I5 to I8 are in
+ * journal_suite_attacks_lots.c, the controls in journal_suite_sound.c.
  */
 #include "journal/journal_suite_internal.h"
 
@@ -170,6 +171,72 @@ static void i1_related_to_itself(struct fixture *f)
     fixture_seal(f, r);
 }
 
+static void i1_unknown_kind(struct fixture *f)
+{
+    struct record *r = make_good(f);
+    r->kind = (enum record_kind)13;
+    fixture_seal(f, r);
+}
+
+static void i1_transfer_that_opens(struct fixture *f)
+{
+    struct record *r = fixture_begin(f, RECORD_TRANSFER);
+    fixture_open(f, r, 1, ACCOUNT_LIABILITY, FLOOR_NONE, NULL);
+    fixture_seal(f, r);
+}
+
+static void i1_opening_of_nothing(struct fixture *f)
+{
+    struct record *r = fixture_begin(f, RECORD_OPENING);
+    fixture_revision(f, r, 2, ACCOUNT_OPEN, FLOOR(0));
+    fixture_entry(f, r, 2, POSTED(0));
+    fixture_seal(f, r);
+}
+
+static void i1_empty_external_id(struct fixture *f)
+{
+    struct record *r = fixture_begin(f, RECORD_OPENING);
+    fixture_open(f, r, 1, ACCOUNT_LIABILITY, FLOOR_NONE, "");
+    fixture_seal(f, r);
+}
+
+static void i1_asset_of_scale_19(struct fixture *f)
+{
+    fixture_asset(f, "GBP", 19);
+}
+
+static void i1_revision_and_an_entry_more(struct fixture *f)
+{
+    struct record *r = fixture_begin(f, RECORD_REVISION);
+    fixture_revision(f, r, 2, ACCOUNT_OPEN, FLOOR(0));
+    fixture_entry(f, r, 2, POSTED(0));
+    fixture_entry(f, r, 3, POSTED(0));
+    fixture_seal(f, r);
+}
+
+static void i1_entry_of_another_time(struct fixture *f)
+{
+    struct record *r = make_good(f);
+    leg(r, 1)->backdated = true;
+    leg(r, 1)->effective_at = r->effective_at - 1;
+    fixture_seal(f, r);
+}
+
+static void i1_text_without_body(struct fixture *f)
+{
+    struct record *r = make_good(f);
+    fixture_text(f, r, "{}");
+    r->text.readable = false;
+    fixture_seal(f, r);
+}
+
+static void i1_empty_reference(struct fixture *f)
+{
+    struct record *r = make_good(f);
+    r->reference = STR("");
+    fixture_seal(f, r);
+}
+
 /* ---- I2, I3 ---- */
 
 static void i2_unbalanced(struct fixture *f)
@@ -334,6 +401,15 @@ static void i4_revision_without_row(struct fixture *f)
     fixture_seal(f, make_with(f, RECORD_REVISION, 2, POSTED(0)));
 }
 
+static void i4_revision_of_an_unknown_account(struct fixture *f)
+{
+    struct record *r = fixture_begin(f, RECORD_REVISION);
+    fixture_revision(f, r, 2, ACCOUNT_OPEN, FLOOR(0));
+    fixture_entry(f, r, 2, POSTED(0));
+    ((struct revision_row *)r->revisions)->account = 99;
+    fixture_seal(f, r);
+}
+
 static void i4_revision_skipped(struct fixture *f)
 {
     fixture_head(f, 2)->revision = 2;
@@ -364,286 +440,19 @@ static void i4_overflow(struct fixture *f)
     fixture_seal(f, r);
 }
 
-/* ---- I5 ---- */
-
-static void i5_outgoing_below_zero(struct fixture *f)
+void suite_attack(struct bench *b, const struct attack_case *cases, size_t n)
 {
-    struct record *r = make_with(f, RECORD_VOID, 3, (struct amounts){0, -300, 0});
-    fixture_entry(f, r, 3, (struct amounts){0, 0, -300});
-    fixture_seal(f, r);
-}
-
-static void i5_hold_captured_twice(struct fixture *f)
-{
-    struct record *r = make_with(f, RECORD_HOLD, 2, (struct amounts){0, 0, 300});
-    fixture_entry(f, r, 3, (struct amounts){0, 300, 0});
-    fixture_lot(f, r, make_hold_lot(r->seq, 1, 2, 300, 300));
-    fixture_seal(f, r);
-    for (uint32_t version = 2; version <= 3; version++) {
-        r = make_captured(f, 300);
-        fixture_lot(f, r, make_hold_lot(8, version, 2, -300, version == 2 ? 0 : -300));
-        fixture_seal(f, r);
-    }
-}
-
-static void i5_capture_without_lot(struct fixture *f)
-{
-    fixture_seal(f, make_captured(f, 300));
-}
-
-static void i5_capture_that_leaves_the_hold_whole(struct fixture *f)
-{
-    struct record *r = make_captured(f, 300);
-    fixture_lot(f, r, make_hold_lot(8, 2, 2, -300, 300));
-    fixture_seal(f, r);
-}
-
-static void i5_reversal_without_lots(struct fixture *f)
-{
-    struct record *r = make_reversal(f, 400, 1000, 1);
-    r->n_lots = 0;
-    fixture_seal(f, r);
-}
-
-static void i5_reversal_of_more_than_is_left(struct fixture *f)
-{
-    fixture_seal(f, make_reversal(f, 600, 1000, 1));
-    fixture_transfer(f, 1, 2, 1000);
-    fixture_seal(f, make_reversal(f, 600, 400, 3));
-}
-
-static void i5_reversal_that_starts_anew(struct fixture *f)
-{
-    fixture_seal(f, make_reversal(f, 600, 1000, 1));
-    fixture_transfer(f, 1, 2, 1000);
-    fixture_seal(f, make_reversal(f, 600, 1000, 1));
-}
-
-static void i5_reversal_that_takes_less_than_it_gives(struct fixture *f)
-{
-    struct record *r = make_reversal(f, 400, 1000, 1);
-    for (size_t i = 1; i < 4; i += 2) {
-        ((struct lot *)r->lots)[i].change = -1;
-        ((struct lot *)r->lots)[i].remaining_after = 999;
-    }
-    fixture_seal(f, r);
-}
-
-static void i5_reversal_the_same_way_again(struct fixture *f)
-{
-    struct record *r = fixture_begin(f, RECORD_REVERSAL);
-    r->related_seq = 7;
-    fixture_entry(f, r, 1, POSTED(-400));
-    fixture_entry(f, r, 2, POSTED(400));
-    r->lots = make_reversal(f, 400, 1000, 1)->lots;
-    r->n_lots = 4;
-    fixture_seal(f, r);
-}
-
-static void i5_reversal_of_a_hold(struct fixture *f)
-{
-    struct record *r = make_good(f);
-    r->kind = RECORD_REVERSAL;
-    r->related_seq = 8;
-    fixture_seal(f, r);
-}
-
-static void i5_lot_of_an_old_record(struct fixture *f)
-{
-    struct record *r = make_good(f);
-    fixture_lot(f, r,
-        (struct lot){.origin = 7,
-            .leg = 1,
-            .kind = LOT_REFUNDABLE,
-            .version = 1,
-            .account = 2,
-            .change = 1000,
-            .remaining_after = 1000});
-    fixture_seal(f, r);
-}
-
-static void i5_lot_larger_than_its_leg(struct fixture *f)
-{
-    struct record *r = make_good(f);
-    fixture_lot(f, r,
-        (struct lot){.origin = r->seq,
-            .leg = 1,
-            .kind = LOT_GRANT,
-            .version = 1,
-            .account = 3,
-            .change = 500,
-            .remaining_after = 500});
-    fixture_seal(f, r);
-}
-
-static void i5_lot_of_another_account(struct fixture *f)
-{
-    struct record *r = make_good(f);
-    fixture_lot(f, r,
-        (struct lot){.origin = r->seq,
-            .leg = 1,
-            .kind = LOT_GRANT,
-            .version = 1,
-            .account = 2,
-            .change = 100,
-            .remaining_after = 100});
-    fixture_seal(f, r);
-}
-
-static void i5_lot_version_skipped(struct fixture *f)
-{
-    struct record *r = make_captured(f, 300);
-    fixture_lot(f, r, make_hold_lot(8, 3, 2, -300, 0));
-    fixture_seal(f, r);
-}
-
-/* ---- I6 ---- */
-
-static void i6_overdraft(struct fixture *f)
-{
-    fixture_transfer(f, 2, 3, 701);
-}
-
-static void i6_hold_beyond_available(struct fixture *f)
-{
-    struct record *r = make_with(f, RECORD_HOLD, 2, (struct amounts){0, 0, 701});
-    fixture_entry(f, r, 3, (struct amounts){0, 701, 0});
-    fixture_lot(f, r, make_hold_lot(r->seq, 1, 2, 701, 701));
-    fixture_seal(f, r);
-}
-
-static void i6_debit_normal_overdraft(struct fixture *f)
-{
-    fixture_transfer(f, 1, 4, 1001);
-}
-
-static void i6_debit_normal_incoming_hold(struct fixture *f)
-{
-    struct record *r = make_with(f, RECORD_HOLD, 1, (struct amounts){0, 0, 1001});
-    fixture_entry(f, r, 4, (struct amounts){0, 1001, 0});
-    fixture_lot(f, r, make_hold_lot(r->seq, 1, 1, 1001, 1001));
-    fixture_seal(f, r);
-}
-
-/* ---- I7, I8 ---- */
-
-static void i7_external_id_again(struct fixture *f)
-{
-    for (int i = 0; i < 2; i++) {
-        struct record *r = fixture_begin(f, RECORD_OPENING);
-        fixture_open(f, r, 1, ACCOUNT_LIABILITY, FLOOR_NONE, "twice");
-        fixture_seal(f, r);
-    }
-}
-
-static void i7_asset_again(struct fixture *f)
-{
-    fixture_asset(f, "USD", 3);
-}
-
-static void i8_key_again(struct fixture *f)
-{
-    for (int i = 0; i < 2; i++) {
-        struct record *r = make_good(f);
-        fixture_key(f, r, "once");
-        fixture_seal(f, r);
-    }
-}
-
-#define ATTACK(invariant, function) \
-    { \
-        "I" #invariant ":", #function, function, NULL \
-    }
-
-static const struct {
-    const char *invariant, *name;
-    attack *make;
-    const char *also; /* another rule that may notice first */
-} attacks[] = {
-    ATTACK(1, i1_gap_in_seq),
-    ATTACK(1, i1_same_seq_again),
-    ATTACK(1, i1_seq_0),
-    ATTACK(1, i1_unknown_ledger),
-    ATTACK(1, i1_no_entries),
-    ATTACK(1, i1_legs_0_and_2),
-    ATTACK(1, i1_legs_from_1),
-    ATTACK(1, i1_time_runs_backwards),
-    ATTACK(1, i1_effective_in_the_future),
-    ATTACK(1, i1_account_without_revision),
-    ATTACK(1, i1_account_without_entry),
-    {"I1:", "i1_account_number_skipped", i1_account_number_skipped, "I7:"},
-    ATTACK(1, i1_revision_without_entry),
-    ATTACK(2, i2_decline_that_moves),
-    ATTACK(2, i2_transfer_that_moves_nothing),
-    ATTACK(1, i1_revision_by_a_transfer),
-    ATTACK(1, i1_transfer_with_a_relation),
-    ATTACK(1, i1_reversal_of_nothing),
-    ATTACK(1, i1_refusal_of_a_transfer),
-    ATTACK(1, i1_decline_of_two_accounts),
-    ATTACK(1, i1_related_to_itself),
-    ATTACK(2, i2_unbalanced),
-    ATTACK(2, i2_one_leg_alone),
-    ATTACK(2, i2_usd_out_eur_in),
-    ATTACK(3, i3_hold_without_other_side),
-    ATTACK(3, i3_outgoing_usd_incoming_eur),
-    ATTACK(4, i4_version_skipped),
-    ATTACK(4, i4_version_repeated),
-    ATTACK(4, i4_version_1_again),
-    ATTACK(4, i4_posted_after_wrong),
-    ATTACK(4, i4_incoming_after_wrong),
-    ATTACK(4, i4_outgoing_after_wrong),
-    ATTACK(4, i4_consistent_with_each_other_only),
-    {"I4:", "i4_unknown_account", i4_unknown_account, "I1:"},
-    {"I4:", "i4_opening_with_money", i4_opening_with_money, "I2:"},
-    ATTACK(4, i4_opening_under_another_asset),
-    ATTACK(4, i4_opening_of_an_unknown_asset),
-    ATTACK(4, i4_asset_changed),
-    ATTACK(4, i4_side_flipped),
-    ATTACK(4, i4_floor_left_out),
-    ATTACK(4, i4_lower_floor),
-    {"I4:", "i4_revision_that_moves_money", i4_revision_that_moves_money, "I2:"},
-    ATTACK(4, i4_revision_without_row),
-    ATTACK(4, i4_revision_skipped),
-    ATTACK(4, i4_revision_with_another_floor),
-    ATTACK(4, i4_out_of_range),
-    ATTACK(4, i4_overflow),
-    ATTACK(5, i5_outgoing_below_zero),
-    ATTACK(5, i5_hold_captured_twice),
-    ATTACK(5, i5_capture_without_lot),
-    ATTACK(5, i5_capture_that_leaves_the_hold_whole),
-    ATTACK(5, i5_reversal_without_lots),
-    ATTACK(5, i5_reversal_of_more_than_is_left),
-    ATTACK(5, i5_reversal_that_starts_anew),
-    ATTACK(5, i5_reversal_that_takes_less_than_it_gives),
-    ATTACK(5, i5_reversal_the_same_way_again),
-    ATTACK(5, i5_reversal_of_a_hold),
-    ATTACK(5, i5_lot_of_an_old_record),
-    ATTACK(5, i5_lot_larger_than_its_leg),
-    ATTACK(5, i5_lot_of_another_account),
-    ATTACK(5, i5_lot_version_skipped),
-    ATTACK(6, i6_overdraft),
-    ATTACK(6, i6_hold_beyond_available),
-    ATTACK(6, i6_debit_normal_overdraft),
-    ATTACK(6, i6_debit_normal_incoming_hold),
-    ATTACK(7, i7_external_id_again),
-    ATTACK(7, i7_asset_again),
-    ATTACK(8, i8_key_again),
-};
-
-void suite_attacks_are_refused(void **state)
-{
-    struct bench *b = *state;
     bench_base(b);
     struct ledger_head before = b->f.committed.head, head;
     unsigned failures = 0;
-    for (size_t i = 0; i < sizeof attacks / sizeof attacks[0]; i++) {
-        attacks[i].make(&b->f);
+    for (size_t i = 0; i < n; i++) {
+        cases[i].make(&b->f);
         int rc = fixture_commit(&b->f, b->j, &b->err);
         bool named =
-            rc == ERR_CONFLICT && (strstr(b->err.message, attacks[i].invariant) != NULL ||
-                                      (attacks[i].also != NULL && strstr(b->err.message, attacks[i].also)));
+            rc == ERR_CONFLICT && (strstr(b->err.message, cases[i].invariant) != NULL ||
+                                      (cases[i].also != NULL && strstr(b->err.message, cases[i].also)));
         if (!named) {
-            print_error("%s: code %d, \"%s\"\n", attacks[i].name, rc, rc ? b->err.message : "taken");
+            print_error("%s: code %d, \"%s\"\n", cases[i].name, rc, rc ? b->err.message : "taken");
             failures++;
         }
         assert_int_not_equal(rc, 0);
@@ -656,4 +465,68 @@ void suite_attacks_are_refused(void **state)
     assert_int_equal(failures, 0);
     fixture_transfer(&b->f, 2, 3, 100); /* and the journal goes on */
     bench_commit(b);
+}
+
+void suite_attacks_on_records_are_refused(void **state)
+{
+    static const struct attack_case cases[] = {
+        ATTACK(1, i1_gap_in_seq),
+        ATTACK(1, i1_same_seq_again),
+        ATTACK(1, i1_seq_0),
+        ATTACK(1, i1_unknown_ledger),
+        ATTACK(1, i1_no_entries),
+        ATTACK(1, i1_legs_0_and_2),
+        ATTACK(1, i1_legs_from_1),
+        ATTACK(1, i1_time_runs_backwards),
+        ATTACK(1, i1_effective_in_the_future),
+        ATTACK(1, i1_account_without_revision),
+        ATTACK(1, i1_account_without_entry),
+        {"I1:", "i1_account_number_skipped", i1_account_number_skipped, "I7:"},
+        ATTACK(1, i1_revision_without_entry),
+        ATTACK(2, i2_decline_that_moves),
+        ATTACK(2, i2_transfer_that_moves_nothing),
+        ATTACK(1, i1_revision_by_a_transfer),
+        ATTACK(1, i1_transfer_with_a_relation),
+        ATTACK(1, i1_reversal_of_nothing),
+        ATTACK(1, i1_refusal_of_a_transfer),
+        ATTACK(1, i1_decline_of_two_accounts),
+        ATTACK(1, i1_related_to_itself),
+        ATTACK(1, i1_unknown_kind),
+        ATTACK(1, i1_transfer_that_opens),
+        {"I1:", "i1_opening_of_nothing", i1_opening_of_nothing, "I4:"},
+        {"I1:", "i1_empty_external_id", i1_empty_external_id, "CHECK"},
+        {"I1:", "i1_asset_of_scale_19", i1_asset_of_scale_19, "CHECK"},
+        ATTACK(1, i1_revision_and_an_entry_more),
+        {"I1:", "i1_entry_of_another_time", i1_entry_of_another_time, "I4:"},
+        ATTACK(1, i1_text_without_body),
+        {"I1:", "i1_empty_reference", i1_empty_reference, "CHECK"},
+        ATTACK(2, i2_unbalanced),
+        ATTACK(2, i2_one_leg_alone),
+        ATTACK(2, i2_usd_out_eur_in),
+        ATTACK(3, i3_hold_without_other_side),
+        ATTACK(3, i3_outgoing_usd_incoming_eur),
+        ATTACK(4, i4_version_skipped),
+        ATTACK(4, i4_version_repeated),
+        ATTACK(4, i4_version_1_again),
+        ATTACK(4, i4_posted_after_wrong),
+        ATTACK(4, i4_incoming_after_wrong),
+        ATTACK(4, i4_outgoing_after_wrong),
+        ATTACK(4, i4_consistent_with_each_other_only),
+        {"I4:", "i4_unknown_account", i4_unknown_account, "I1:"},
+        {"I4:", "i4_opening_with_money", i4_opening_with_money, "I2:"},
+        ATTACK(4, i4_opening_under_another_asset),
+        ATTACK(4, i4_opening_of_an_unknown_asset),
+        ATTACK(4, i4_asset_changed),
+        ATTACK(4, i4_side_flipped),
+        ATTACK(4, i4_floor_left_out),
+        ATTACK(4, i4_lower_floor),
+        {"I4:", "i4_revision_that_moves_money", i4_revision_that_moves_money, "I2:"},
+        ATTACK(4, i4_revision_without_row),
+        {"I4:", "i4_revision_of_an_unknown_account", i4_revision_of_an_unknown_account, "I1:"},
+        ATTACK(4, i4_revision_skipped),
+        ATTACK(4, i4_revision_with_another_floor),
+        ATTACK(4, i4_out_of_range),
+        ATTACK(4, i4_overflow),
+    };
+    suite_attack(*state, cases, sizeof cases / sizeof cases[0]);
 }

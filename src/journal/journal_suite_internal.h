@@ -84,6 +84,20 @@ struct record *make_reversal(struct fixture *f, int64_t amount, int64_t before, 
 void suite_sound_records_are_taken(void **state);
 
 /* journal_suite_attacks.c */
-void suite_attacks_are_refused(void **state);
+struct attack_case {
+    const char *invariant, *name;
+    attack *make;
+    const char *also; /* another rule that may notice first, where one record breaks two */
+};
+#define ATTACK(invariant, function) \
+    { \
+        "I" #invariant ":", #function, function, NULL \
+    }
+/* Each case over the base state, in a new database. */
+void suite_attack(struct bench *b, const struct attack_case *cases, size_t n);
+void suite_attacks_on_records_are_refused(void **state);
+
+/* journal_suite_attacks_lots.c */
+void suite_attacks_on_lots_are_refused(void **state);
 
 #endif

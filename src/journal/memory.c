@@ -242,7 +242,7 @@ static int memory_lots(struct journal *j, uint32_t ledger, uint64_t origin, stru
     struct lot *lots = NULL;
     read_lock(m);
     const struct mem_ledger *l = visible_ledger(m, ledger, &last);
-    if (l != NULL && origin <= last && mem_record(l, origin) != NULL) {
+    if (l != NULL && mem_record(l, origin) != NULL) {
         const struct mem_record *record = &l->records[origin - 1];
         lots = ARENA_ARRAY(arena, struct lot, record->n_lots);
         for (size_t i = 0; i < record->n_lots; i++) {

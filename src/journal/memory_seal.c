@@ -151,8 +151,7 @@ static int check_lot_kinds(const struct mem_ledger *ledger, const struct record 
 
 int mem_check_seal(const struct mem_ledger *ledger, const struct record *r, struct err *err)
 {
-    if (r->n_entries == 0)
-        REFUSE("I1: record without entries");
+    INVARIANT(r->n_entries > 0);
     int rc = check_revisions(r, err);
     if (rc == 0)
         rc = check_moves(r, err);
