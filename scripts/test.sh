@@ -8,8 +8,10 @@ run_variant() {
     say "testing: $name"
     local log=$directory/meson-logs/testlog.json
     rm -f "$log"
-    meson test -C "$directory" --no-rebuild --num-processes "$(nproc)" --print-errorlogs "$@" >&2 || true
-    cp "$log" "build-results/$name.json" 2>/dev/null || true
+    ${run_under[@]+"${run_under[@]}"} meson test -C "$directory" --no-rebuild --num-processes "$(nproc)" \
+        --print-errorlogs "$@" >&2 || true
+    # A variant that leaves no results has not passed.
+    cp "$log" "build-results/$name.json" || printf 'FAIL %s: no results\n' "$name" >>build-results/extra.txt
 }
 
 # build_variant NAME DIRECTORY MESON-OPTION...: a variant that does not build counts as one failure.
@@ -77,12 +79,11 @@ test_sanitized() {
         run_variant asan build-asan "${once[@]}" --timeout-multiplier 4 "$@"
     fi
     # ThreadSanitizer wants its addresses where it expects them; newer kernels spread them wider than it knows.
-    local wrapper=()
+    local run_under=()
     if setarch "$(uname -m)" -R true 2>/dev/null; then
-        wrapper=(--wrapper "setarch $(uname -m) -R")
+        run_under=(setarch "$(uname -m)" -R)
     fi
     if build_variant tsan build-tsan -Dtests=enabled -Dbuildtype=debugoptimized -Db_sanitize=thread; then
-        TSAN_OPTIONS=halt_on_error=1 run_variant tsan build-tsan "${once[@]}" ${wrapper[@]+"${wrapper[@]}"} \
-            --timeout-multiplier 8 "$@"
+        TSAN_OPTIONS=halt_on_error=1 run_variant tsan build-tsan "${once[@]}" --timeout-multiplier 8 "$@"
     fi
 }
