@@ -311,7 +311,7 @@ static struct totals run_many(uint64_t seeds, bool unsafe, bool lying)
         if (r.lost && t.losses++ == 0)
             snprintf(t.first_loss, sizeof t.first_loss, "seed %llu: %s", (unsigned long long)seed, r.loss);
     }
-    print_message("%u runs, %u power failures, %u unacknowledged batches survived, %u losses%s%s\n", t.runs,
+    print_message("# %u runs, %u power failures, %u unacknowledged batches survived, %u losses%s%s\n", t.runs,
         t.failures, t.survived, t.losses, t.losses ? "; first: " : "", t.first_loss);
     return t;
 }
