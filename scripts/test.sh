@@ -1,17 +1,38 @@
 # shellcheck shell=bash
 # ./dev test: builds the variants, runs what each has, and counts every test once: the last line is the sum.
 
-# run_variant NAME DIRECTORY MESON-TEST-ARGUMENT...: results go to build-results/NAME.json
+# run_variant NAME DIRECTORY MESON-TEST-OPTION... -- PATTERN...: results go to build-results/NAME.json
 run_variant() {
     local name=$1 directory=$2
     shift 2
     say "testing: $name"
-    local log=$directory/meson-logs/testlog.json
+    local log=$directory/meson-logs/testlog.json options=() names=()
+    while [ $# -gt 0 ] && [ "$1" != -- ]; do
+        options+=("$1")
+        shift
+    done
+    if [ $# -gt 1 ]; then
+        mapfile -t names < <(matching "$directory" "${@:2}")
+        [ ${#names[@]} -gt 0 ] || return 0
+    fi
     rm -f "$log"
     ${run_under[@]+"${run_under[@]}"} meson test -C "$directory" --no-rebuild --num-processes "$(nproc)" \
-        --print-errorlogs "$@" >&2 || true
+        --print-errorlogs "${options[@]}" ${names[@]+"${names[@]}"} >&2 || true
     # A variant that leaves no results has not passed.
     cp "$log" "build-results/$name.json" || printf 'FAIL %s: no results\n' "$name" >>build-results/extra.txt
+}
+
+# The names of a directory's tests that fit one of the patterns; meson itself knows whole names only.
+matching() {
+    local directory=$1 name pattern
+    shift
+    meson introspect "$directory" --tests | python3 -c 'import json, sys; [print(t["name"]) for t in json.load(sys.stdin)]' |
+        while read -r name; do
+            for pattern in "$@"; do
+                # shellcheck disable=SC2053 # a pattern is meant
+                [[ $name == $pattern ]] && printf '%s\n' "$name" && break
+            done
+        done
 }
 
 # build_variant NAME DIRECTORY MESON-OPTION...: a variant that does not build counts as one failure.
@@ -60,7 +81,7 @@ verb_test() {
     local outside=()
     [ $quick = 1 ] && outside=(--no-suite browser --no-suite slow)
     if build_variant release build -Dtests=enabled; then
-        run_variant release build --timeout-multiplier 3 ${outside[@]+"${outside[@]}"} ${patterns[@]+"${patterns[@]}"}
+        run_variant release build --timeout-multiplier 3 ${outside[@]+"${outside[@]}"} -- ${patterns[@]+"${patterns[@]}"}
     fi
     if [ $quick = 0 ]; then
         test_sanitized ${patterns[@]+"${patterns[@]}"}
@@ -76,7 +97,7 @@ verb_test() {
 test_sanitized() {
     local once=(--no-suite source --no-suite browser)
     if build_variant asan build-asan -Dtests=enabled -Dbuildtype=debugoptimized -Db_sanitize=address,undefined; then
-        run_variant asan build-asan "${once[@]}" --timeout-multiplier 4 "$@"
+        run_variant asan build-asan "${once[@]}" --timeout-multiplier 4 -- "$@"
     fi
     # ThreadSanitizer wants its addresses where it expects them; newer kernels spread them wider than it knows.
     local run_under=()
@@ -84,6 +105,6 @@ test_sanitized() {
         run_under=(setarch "$(uname -m)" -R)
     fi
     if build_variant tsan build-tsan -Dtests=enabled -Dbuildtype=debugoptimized -Db_sanitize=thread; then
-        TSAN_OPTIONS=halt_on_error=1 run_variant tsan build-tsan "${once[@]}" --timeout-multiplier 8 "$@"
+        TSAN_OPTIONS=halt_on_error=1 run_variant tsan build-tsan "${once[@]}" --timeout-multiplier 8 -- "$@"
     fi
 }
