@@ -4,11 +4,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "telemetry/log.h"
 
 /* How often a batch is decided again when the journal moved on under it. */
 #define CONFLICT_RETRIES 3
+/* How long an unhealthy engine without commands waits before it tries the journal again. */
+#define PROBE_SECONDS 1
 
 /* --- life
  * ------------------------------------------------------------------------------------------------------------
@@ -28,7 +31,11 @@ int engine_new(const struct engine_config *config, struct engine **ret_engine, s
     if (e->config.cache_accounts == 0)
         e->config.cache_accounts = LIMIT_CACHE_ACCOUNTS_DEFAULT;
     pthread_mutex_init(&e->mutex, NULL);
-    pthread_cond_init(&e->arrived, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&e->arrived, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     pthread_cond_init(&e->answered, NULL);
     uint64_t seed;
     config->random(config->environment, &seed, sizeof seed);
@@ -255,13 +262,20 @@ static int decide_batch(struct engine *e, const struct batch_input *input, struc
     return r;
 }
 
+static bool batch_is_empty(const struct batch *b)
+{
+    return b->n_records == 0 && b->n_assets == 0 && b->n_ledgers == 0;
+}
+
 static int commit_batch(struct engine *e, struct err *err)
 {
     struct batch *b = &e->batch;
-    if (b->n_records == 0 && b->n_assets == 0 && b->n_ledgers == 0)
+    if (batch_is_empty(b))
         return 0;
     const struct journal_batch batch = {
         b->assets, b->n_assets, b->ledgers, b->n_ledgers, b->records, b->n_records};
+    for (size_t i = 0; i < b->n_assets; i++)
+        catalog_announce_asset(e->config.catalog, &b->assets[i]);
     int64_t begun = e->config.now(e->config.environment);
     int r = e->config.journal->ops->append(e->config.journal, &batch, err);
     int64_t took = e->config.now(e->config.environment) - begun;
@@ -338,6 +352,12 @@ static void answer_all(struct engine *e, const struct batch_input *input)
     }
 }
 
+static void set_healthy(struct engine *e, bool healthy)
+{
+    e->healthy = healthy;
+    metrics_set(e->config.metrics, METRIC_READY, healthy);
+}
+
 static void run_batch(struct engine *e, const struct batch_input *input)
 {
     struct err err = {0};
@@ -358,8 +378,8 @@ static void run_batch(struct engine *e, const struct batch_input *input)
             break;
         log_event(LOG_WARNING, "the journal moved on; deciding again", "error", err.message, NULL);
     }
-    e->healthy = r == 0;
-    metrics_set(e->config.metrics, METRIC_READY, r == 0);
+    bool proven = e->healthy || !batch_is_empty(&e->batch); /* replays and dry runs write nothing */
+    set_healthy(e, r == 0 && proven);
     if (r == 0)
         publish(e);
     else
@@ -383,18 +403,46 @@ bool engine_step(struct engine *e)
  * -------------------------------------------------------------------------------------------------------------
  */
 
+/* Under the mutex: until there are commands or none will come; false if meanwhile it is time for a probe. */
+static bool wait_for_commands(struct engine *e)
+{
+    struct timespec probe_at;
+    clock_gettime(CLOCK_MONOTONIC, &probe_at);
+    probe_at.tv_sec += PROBE_SECONDS;
+    while (e->first == NULL && !e->stopping) {
+        if (e->healthy)
+            pthread_cond_wait(&e->arrived, &e->mutex);
+        else if (pthread_cond_timedwait(&e->arrived, &e->mutex, &probe_at) == ETIMEDOUT)
+            return false;
+    }
+    return true;
+}
+
+/* Its failure is no news: what made the engine unhealthy was logged. */
+static void probe(struct engine *e)
+{
+    struct err err = {0};
+    const struct journal_batch nothing = {0};
+    if (e->config.journal->ops->append(e->config.journal, &nothing, &err) != 0)
+        return;
+    set_healthy(e, true);
+    log_event(LOG_INFO, "the journal takes writes again", NULL);
+}
+
 static void *engine_main(void *arg)
 {
     struct engine *e = arg;
     for (;;) {
         pthread_mutex_lock(&e->mutex);
-        while (e->first == NULL && !e->stopping)
-            pthread_cond_wait(&e->arrived, &e->mutex);
+        bool commands = wait_for_commands(e);
         struct batch_input input = take_batch(e);
         pthread_mutex_unlock(&e->mutex);
-        if (input.first == NULL)
+        if (input.first != NULL)
+            run_batch(e, &input);
+        else if (commands)
             return NULL; /* stopping, and all is answered */
-        run_batch(e, &input);
+        else
+            probe(e);
     }
 }
 

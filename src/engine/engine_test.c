@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "engine/engine.h"
 #include "journal/digest.h"
@@ -251,6 +252,46 @@ static void a_failed_commit_is_forgotten(void **state)
         assert_int_equal(run(w, move(w, "a", "b", 40, "k3")).refusal, REFUSAL_NONE);
         world_free(w);
     }
+}
+
+/* What writes nothing proves nothing: only an append that succeeds makes the engine healthy again. */
+static void a_replay_does_not_make_it_healthy(void **state)
+{
+    (void)state;
+    struct world *w = world_new(0, 0);
+    fund(w, "a", 100);
+    fund(w, "b", 0);
+    assert_int_equal(run(w, move(w, "a", "b", 10, "k")).refusal, REFUSAL_NONE);
+    w->fail_appends = 1;
+    w->fail_code = ERR_FULL;
+    assert_int_equal(run(w, move(w, "a", "b", 10, "lost")).refusal, REFUSAL_STORAGE_UNAVAILABLE);
+    assert_true(run(w, move(w, "a", "b", 10, "k")).replayed);
+    assert_false(engine_healthy(w->engine));
+    assert_int_equal(run(w, move(w, "a", "b", 10, "lost")).refusal, REFUSAL_NONE);
+    assert_true(engine_healthy(w->engine));
+    world_free(w);
+}
+
+/* Nobody sends commands to what says that it is not ready. */
+static void it_becomes_healthy_without_commands(void **state)
+{
+    (void)state;
+    struct world *w = world_new(0, 0);
+    struct err err = {0};
+    fund(w, "a", 100);
+    fund(w, "b", 0);
+    assert_int_equal(engine_start(w->engine, &err), 0);
+    w->fail_appends = 2; /* the command's and the first probe's */
+    w->fail_code = ERR_FULL;
+    assert_int_equal(run(w, move(w, "a", "b", 10, "k")).refusal, REFUSAL_STORAGE_UNAVAILABLE);
+    assert_false(engine_healthy(w->engine));
+    for (int i = 0; i < 1000 && !engine_healthy(w->engine); i++)
+        usleep(10000);
+    assert_true(engine_healthy(w->engine));
+    engine_stop(w->engine);
+    assert_int_equal(w->fail_appends, 0);
+    assert_int_equal(balance(w, "b"), 0);
+    world_free(w);
 }
 
 static void atomic_is_all_or_nothing_and_binds_the_decline(void **state)
@@ -524,6 +565,8 @@ int main(void)
         cmocka_unit_test(reversals_in_one_batch_see_each_other),
         cmocka_unit_test(text_is_erased_once),
         cmocka_unit_test(ledgers_and_assets_are_declared_once),
+        cmocka_unit_test(a_replay_does_not_make_it_healthy),
+        cmocka_unit_test(it_becomes_healthy_without_commands),
         cmocka_unit_test(a_full_queue_refuses_and_recovers),
         cmocka_unit_test(many_threads_conserve_the_total),
     };

@@ -141,6 +141,7 @@ struct journal_ops {
      * journal; ERR_FULL, ERR_BUSY and ERR_IO may be retried, ERR_CONFLICT means that the batch does not continue
      * the journal (somebody else wrote, or the database refused a record: the message says which invariant).
      * An ERASURE record also deletes the text of the record it relates to.
+     * An empty batch changes nothing and is still written durably: it proves that the journal takes writes.
      */
     int (*append)(struct journal *j, const struct journal_batch *batch, struct err *err);
 };

@@ -302,6 +302,18 @@ static void say_where(const struct record *record, struct err *err)
         (unsigned long long)record->seq);
 }
 
+/* Writes a page as it was: a transaction that changed nothing would never touch the disk. */
+static int append_nothing(struct sqlite_journal *s, struct err *err)
+{
+    int64_t version = 0;
+    char sql[64];
+    int rc = sql_int(s, "PRAGMA user_version", &version, err);
+    if (rc != 0)
+        return rc;
+    snprintf(sql, sizeof sql, "PRAGMA user_version = %lld", (long long)version);
+    return sql_exec(s, sql, err);
+}
+
 int sqlite_append(struct journal *j, const struct journal_batch *batch, struct err *err)
 {
     struct sqlite_journal *s = (struct sqlite_journal *)j;
@@ -318,6 +330,8 @@ int sqlite_append(struct journal *j, const struct journal_batch *batch, struct e
             say_where(batch->records[i], err);
         erases = erases || batch->records[i]->kind == RECORD_ERASURE;
     }
+    if (rc == 0 && batch->n_assets + batch->n_ledgers + batch->n_records == 0)
+        rc = append_nothing(s, err);
     if (rc == 0)
         rc = sql_run(s, SQL_APPENDED, err);
     if (rc == 0)
