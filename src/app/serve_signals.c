@@ -26,6 +26,7 @@ void serve_signals_block(void)
     sigset_t set = handled();
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is a failed write like a full disk, not the end */
 }
 
 static void *watch(void *arg)

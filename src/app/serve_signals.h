@@ -1,6 +1,7 @@
 /*
  * Signals of the server, taken by a thread of their own, so that no handler runs amid other code. SIGTERM and
- * SIGINT stop it, the second one at once; SIGHUP reloads the token file; SIGPIPE is ignored.
+ * SIGINT stop it, the second one at once; SIGHUP reloads the token file; SIGPIPE and SIGXFSZ are ignored:
+ * the writes that caused them fail.
  */
 #ifndef CREDITLEDGER_APP_SERVE_SIGNALS_H
 #define CREDITLEDGER_APP_SERVE_SIGNALS_H
