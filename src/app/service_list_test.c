@@ -350,6 +350,57 @@ static void test_access(void **state)
     f = fixture_new(&(struct fixture_options){.readers = 0});
 }
 
+/* --- a reader that is quicker than the engine
+ * ----------------------------------------------------------- */
+
+static struct journal_ops quick_ops;
+static int (*slow_append)(struct journal *, const struct journal_batch *, struct err *);
+static size_t quick_reads;
+static bool disk_full;
+
+/* What is committed can be read from that moment on, before the engine has heard that it is committed. */
+static int append_and_read(struct journal *j, const struct journal_batch *batch, struct err *err)
+{
+    static const char *const paths[] = {
+        "/accounts", "/accounts/ext:quick", "/accounts/ext:quick/balance", "/transfers", "/events"};
+    if (disk_full)
+        return err_set(err, ERR_FULL, "made to fail");
+    int r = slow_append(j, batch, err);
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        struct api_request request = {
+            .method = API_GET, .method_name = STR("GET"), .path = str_of(paths[i]), .query = STR("")};
+        if (strcmp(paths[i], "/transfers") == 0)
+            request.query = STR("kind=opening");
+        struct api_response response;
+        service_sync(f->service, &request, &response);
+        CHECK_INT(paths[i], response.status, 200);
+        api_response_fini(&response);
+        quick_reads++;
+    }
+    return r;
+}
+
+static void test_read_between_commit_and_answer(void **state)
+{
+    (void)state;
+    quick_ops = *f->journal->ops;
+    slow_append = quick_ops.append;
+    quick_ops.append = append_and_read;
+    f->journal->ops = &quick_ops;
+    quick_reads = 0;
+    /* A currency that was not committed leaves its number to the next. */
+    disk_full = true;
+    expect(f, 503, "POST", "/accounts", "{\"currency\":\"DKK\",\"externalId\":\"quick\"}");
+    disk_full = false;
+    expect(f, 200, "GET", "/assets", NULL);
+    assert_int_equal(json_array_size(value_at(f, "assets")), 1);
+    expect(f, 201, "POST", "/accounts", "{\"currency\":\"NOK\",\"externalId\":\"quick\"}");
+    assert_string_equal(text_at(f, "currency"), "NOK");
+    assert_int_equal(quick_reads, 5);
+    expect(f, 200, "GET", "/accounts/ext:quick/balance", NULL);
+    assert_string_equal(text_at(f, "currency"), "NOK");
+}
+
 int main(void)
 {
 #define WITH_FIXTURE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -366,6 +417,7 @@ int main(void)
         WITH_FIXTURE(test_waiting_when_the_server_stops),
         WITH_FIXTURE(test_waiting_of_a_client_that_goes),
         WITH_FIXTURE(test_access),
+        WITH_FIXTURE(test_read_between_commit_and_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,7 +9,7 @@
 #define NAME_SEED 0x6c65646765727321u
 
 struct rows {
-    _Atomic(void *) *items; /* items[id - 1]; written before n is raised, never moved */
+    _Atomic(void *) *items; /* items[id - 1]; written before n is raised, never moved once it is */
     _Atomic size_t n;
     _Atomic uint32_t *slots; /* id, or 0 for empty; by hash of the name */
 };
@@ -42,18 +42,18 @@ static void rows_init(struct rows *rows, size_t limit)
     rows->slots = must_calloc(NAME_SLOTS, sizeof *rows->slots);
 }
 
-static void rows_fini(struct rows *rows)
+static void rows_fini(struct rows *rows, size_t limit)
 {
-    for (size_t i = 0; i < rows->n; i++)
+    for (size_t i = 0; i < limit; i++)
         free(atomic_load(&rows->items[i]));
     free(rows->items);
     free(rows->slots);
 }
 
-static void *rows_get(const struct rows *rows, uint32_t id)
+/* NULL beyond the last row, or, of assets, beyond what has been announced. */
+static void *rows_get(const struct rows *rows, uint32_t id, size_t limit)
 {
-    size_t n = atomic_load_explicit(&rows->n, memory_order_acquire);
-    return id >= 1 && id <= n ? atomic_load_explicit(&rows->items[id - 1], memory_order_acquire) : NULL;
+    return id >= 1 && id <= limit ? atomic_load_explicit(&rows->items[id - 1], memory_order_acquire) : NULL;
 }
 
 static size_t slot_of(struct str name)
@@ -61,16 +61,30 @@ static size_t slot_of(struct str name)
     return hash64(NAME_SEED, name.data, name.len) & (NAME_SLOTS - 1);
 }
 
-static void *rows_find(const struct rows *rows, struct str name, struct str (*name_of)(const void *))
+static void *rows_find(
+    const struct rows *rows, struct str name, size_t limit, struct str (*name_of)(const void *))
 {
     for (size_t slot = slot_of(name);; slot = (slot + 1) & (NAME_SLOTS - 1)) {
         uint32_t id = atomic_load_explicit(&rows->slots[slot], memory_order_acquire);
         if (id == 0)
             return NULL;
-        void *row = rows_get(rows, id);
+        void *row = rows_get(rows, id, limit);
         if (row != NULL && str_eq(name_of(row), name))
             return row;
     }
+}
+
+/* Replaces what was announced for the place and never committed: nobody can have asked for that. */
+static void *rows_put(struct rows *rows, size_t index, const void *row, size_t size)
+{
+    void *old = atomic_load_explicit(&rows->items[index], memory_order_relaxed);
+    if (old != NULL && memcmp(old, row, size) == 0)
+        return old;
+    void *copy = must_calloc(1, size);
+    memcpy(copy, row, size);
+    atomic_store_explicit(&rows->items[index], copy, memory_order_release);
+    free(old);
+    return copy;
 }
 
 static void rows_add(struct rows *rows, uint32_t id, size_t limit, const void *row, size_t size,
@@ -80,9 +94,7 @@ static void rows_add(struct rows *rows, uint32_t id, size_t limit, const void *r
     if (id <= n)
         return; /* read again after a reload */
     INVARIANT_F(id == n + 1 && n < limit, "row %u after %zu", id, n);
-    void *copy = must_calloc(1, size);
-    memcpy(copy, row, size);
-    atomic_store_explicit(&rows->items[n], copy, memory_order_release);
+    void *copy = rows_put(rows, n, row, size);
     atomic_store_explicit(&rows->n, n + 1, memory_order_release);
     size_t slot = slot_of(name_of(copy));
     while (rows->slots[slot] != 0)
@@ -135,30 +147,30 @@ void catalog_free(struct catalog *catalog)
 {
     if (catalog == NULL)
         return;
-    rows_fini(&catalog->ledgers);
-    rows_fini(&catalog->assets);
+    rows_fini(&catalog->ledgers, LIMIT_LEDGERS_MAX);
+    rows_fini(&catalog->assets, LIMIT_ASSETS_MAX);
     free(catalog->head_seq);
     free(catalog);
 }
 
 const struct ledger_row *catalog_ledger(const struct catalog *catalog, uint32_t id)
 {
-    return rows_get(&catalog->ledgers, id);
+    return rows_get(&catalog->ledgers, id, LIMIT_LEDGERS_MAX);
 }
 
 const struct ledger_row *catalog_ledger_by_name(const struct catalog *catalog, struct str name)
 {
-    return rows_find(&catalog->ledgers, name, ledger_name);
+    return rows_find(&catalog->ledgers, name, LIMIT_LEDGERS_MAX, ledger_name);
 }
 
 const struct asset *catalog_asset(const struct catalog *catalog, uint32_t id)
 {
-    return rows_get(&catalog->assets, id);
+    return rows_get(&catalog->assets, id, LIMIT_ASSETS_MAX);
 }
 
 const struct asset *catalog_asset_by_code(const struct catalog *catalog, struct str code)
 {
-    return rows_find(&catalog->assets, code, asset_name);
+    return rows_find(&catalog->assets, code, LIMIT_ASSETS_MAX, asset_name);
 }
 
 size_t catalog_ledgers(const struct catalog *catalog)
@@ -185,6 +197,13 @@ void catalog_add_ledger(struct catalog *catalog, const struct ledger_row *row)
 void catalog_add_asset(struct catalog *catalog, const struct asset *row)
 {
     rows_add(&catalog->assets, row->id, LIMIT_ASSETS_MAX, row, sizeof *row, asset_name);
+}
+
+void catalog_announce_asset(struct catalog *catalog, const struct asset *row)
+{
+    size_t n = catalog_assets(catalog);
+    INVARIANT_F(row->id > n && row->id <= LIMIT_ASSETS_MAX, "asset %u after %zu", row->id, n);
+    (void)rows_put(&catalog->assets, row->id - 1, row, sizeof *row);
 }
 
 void catalog_reached(struct catalog *catalog, uint32_t ledger, uint64_t seq)

@@ -16,11 +16,10 @@ struct task {
 
 const struct asset *asset_by_id(const struct engine *e, uint32_t id)
 {
-    const struct asset *asset = catalog_asset(e->config.catalog, id);
     size_t committed = catalog_assets(e->config.catalog);
-    if (asset == NULL && id > committed && id - committed <= e->batch.n_assets)
-        asset = &e->batch.assets[id - committed - 1];
-    return asset;
+    if (id <= committed) /* beyond, the catalog may hold what was announced and not committed */
+        return catalog_asset(e->config.catalog, id);
+    return id - committed <= e->batch.n_assets ? &e->batch.assets[id - committed - 1] : NULL;
 }
 
 static const struct asset *known_asset(const struct engine *e, struct str code)
