@@ -29,8 +29,8 @@ uint64_t catalog_head_seq(const struct catalog *catalog, uint32_t ledger);
 /* The engine's side: rows just committed, heads just reached. One thread. */
 void catalog_add_ledger(struct catalog *catalog, const struct ledger_row *row);
 void catalog_add_asset(struct catalog *catalog, const struct asset *row);
-/* Of an asset that is about to be committed, before it is: from the commit on readers see accounts of that asset, and
- * find it here by its id. It has no name and does not count until it is added. */
+/* Of an asset that is about to be committed, before it is: from the commit on readers see accounts of that
+ * asset, and find it here by its id. It has no name and does not count until it is added. */
 void catalog_announce_asset(struct catalog *catalog, const struct asset *row);
 void catalog_reached(struct catalog *catalog, uint32_t ledger, uint64_t seq);
 
