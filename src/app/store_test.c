@@ -1,6 +1,7 @@
 #include "base/testing.h"
 
 #include "app/store.h"
+#include "journal/journal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,6 +96,38 @@ static void test_two_names_of_a_database_meet_in_one_lock(void **state)
     unlink(link_path);
 }
 
+static unsigned mode_of(const char *path, const char *suffix)
+{
+    char name[256];
+    struct stat s;
+    snprintf(name, sizeof name, "%s%s", path, suffix);
+    assert_int_equal(stat(name, &s), 0);
+    return s.st_mode & 0777u;
+}
+
+/* The directory may have been made by somebody who thought less of it; the files hold names and metadata. */
+static void test_files_are_their_owners_alone(void **state)
+{
+    (void)state;
+    char path[128], url[160], copy[160];
+    struct err err = {0};
+    struct journal *j;
+    mode_t mask = umask(022);
+    snprintf(path, sizeof path, "%s/private.db", dir);
+    snprintf(url, sizeof url, "sqlite:%s", path);
+    snprintf(copy, sizeof copy, "%s.copy", path);
+    const struct journal_options options = {.mode = JOURNAL_WRITE, .create = true};
+    assert_int_equal(journal_open(url, &options, &j, &err), 0);
+    assert_int_equal(j->ops->backup(j, copy, NULL, NULL, &err), 0);
+    umask(mask);
+    assert_int_equal(mode_of(path, ""), 0600);
+    assert_int_equal(mode_of(path, "-wal"), 0600);
+    assert_int_equal(mode_of(copy, ""), 0600);
+    journal_close(j);
+    unlink(path);
+    unlink(copy);
+}
+
 static void test_memory_needs_no_lock(void **state)
 {
     (void)state;
@@ -187,6 +220,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_a_second_writer_is_refused_by_name),
         T(test_two_names_of_a_database_meet_in_one_lock),
+        T(test_files_are_their_owners_alone),
         T(test_memory_needs_no_lock),
         T(test_a_file_in_the_way_is_named),
         T(test_reading_makes_nothing_and_writing_does),

@@ -2,6 +2,7 @@
 #include "journal/sqlite_internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -301,11 +302,23 @@ static int note_wal_frames(void *ctx, sqlite3 *db, const char *name, int frames)
     return SQLITE_OK; /* another answer would make a commit that is durable look failed */
 }
 
+/* SQLite would make it readable for everybody; its companions (WAL, shared memory) get the mode of the file.
+ * Only a file that is not there is opened: to close any other would let go of the locks that this process
+ * holds on it. */
+void sqlite_make_private(const char *path)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd >= 0)
+        close(fd);
+}
+
 static int open_file(
     struct sqlite_journal *s, const char *path, const struct journal_options *options, struct err *err)
 {
     if (options->vfs == NULL && !options->create && access(path, F_OK) != 0)
         return err_set(err, ERR_NOT_FOUND, "%s: %s", path, strerror(errno));
+    if (options->vfs == NULL && options->create)
+        sqlite_make_private(path);
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (options->create ? SQLITE_OPEN_CREATE : 0);
     int rc = sqlite3_open_v2(path, &s->db, flags, options->vfs);
     if (s->db == NULL)

@@ -39,6 +39,7 @@ static int copy_to(
     struct sqlite_journal *s, const char *path, journal_progress *progress, void *ctx, struct err *err)
 {
     sqlite3 *to = NULL;
+    sqlite_make_private(path);
     int rc = sqlite3_open_v2(path, &to, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
     int code = rc == SQLITE_OK ? 0 : err_set(err, ERR_IO, "%s: %s", path, sqlite3_errstr(rc));
     if (code == 0)

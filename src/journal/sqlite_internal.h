@@ -138,6 +138,8 @@ struct sqlite_journal {
 
 /* --- sqlite.c
  * ------------------------------------------------------------------------------------------------- */
+/* Makes the file for its owner alone, if it is not there; whether that failed is for who opens it to find. */
+void sqlite_make_private(const char *path);
 /* The error that `rc`, just returned by a call on s->db, stands for; the message is "doing: what SQLite
  * says". */
 MUST_CHECK int sql_error(struct sqlite_journal *s, int rc, const char *doing, struct err *err);
