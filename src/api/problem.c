@@ -76,8 +76,10 @@ static struct str declined_detail(
         return arena_printf(
             arena, "Account %s was at version %llu.", id, (unsigned long long)(entry->version - 1));
     if (refusal == REFUSAL_EXPECTED_AVAILABLE)
-        return arena_printf(arena, "Account %s had %lld available, and %lld was expected at least.", id,
-            (long long)available, (long long)record->declined_amount);
+        return arena_printf(
+            arena, "Account %s had %lld available, less than was expected.", id, (long long)available);
+    if (refusal == REFUSAL_REVERSAL_EXCEEDS && record->declined_amount == 0)
+        return STR("All of it has been reversed.");
     if (refusal == REFUSAL_REVERSAL_EXCEEDS)
         return arena_printf(
             arena, "%lld was to be reversed; less is left.", (long long)record->declined_amount);

@@ -237,6 +237,8 @@ static void test_credits_debits_and_reversal(void **state)
     expect(f, 201, "POST", TARGET("/transfers/%s/reverse", id), NULL);
     assert_int_equal(number_at(f, "amount"), 20);
     assert_int_equal(balance_of(f, w), 100);
+    refused(f, 422, "reversal_exceeds", "POST", TARGET("/transfers/%s/reverse", id), NULL);
+    assert_string_equal(text_at(f, "detail"), "All of it has been reversed.");
     fixture_free(f);
 }
 
@@ -256,6 +258,13 @@ static void test_transactions(void **state)
     assert_null(value_at(f, "from"));
     assert_int_equal(number_at(f, "entries.2.balance"), 2);
     refused(f, 409, "expected_version", "POST", "/transactions", body);
+    BODY("{\"postings\":[{\"debit\":\"%s\",\"credit\":\"%s\",\"amount\":5,\"currency\":\"USD\"}],"
+         "\"expect\":[{\"account\":\"%s\",\"minAvailable\":1000}]}",
+        a, b, b);
+    refused(f, 409, "expected_available", "POST", "/transactions", body);
+    assert_int_equal(number_at(f, "available"), 2);
+    assert_null(strstr(text_at(f, "detail"), " 0 was expected"));
+    assert_non_null(strstr(text_at(f, "detail"), "had 2 available"));
     assert_int_equal(
         call(f, "POST", "/transactions", "Prefer: amounts=string",
             BODY("{\"postings\":[{\"debit\":\"%s\",\"credit\":\"%s\",\"amount\":5,\"currency\":\"USD\"}]}", a,
