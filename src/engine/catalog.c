@@ -102,23 +102,43 @@ static void rows_add(struct rows *rows, uint32_t id, size_t limit, const void *r
     atomic_store_explicit(&rows->slots[slot], id, memory_order_release);
 }
 
+struct refresh {
+    struct catalog *catalog;
+    struct err *err;
+};
+
+/* What comes from the disk may be damaged: that is no bug of ours. */
+static int check_follows(const struct refresh *x, const char *table, uint32_t id, size_t n)
+{
+    if (id >= 1 && id <= n + 1)
+        return 0;
+    return err_set(x->err, ERR_CORRUPT, "I1: table %s has row %u after %zu rows", table, id, n);
+}
+
 static int on_ledger(void *ctx, const struct ledger_row *row)
 {
-    catalog_add_ledger(ctx, row);
-    return 0;
+    struct refresh *x = ctx;
+    int r = check_follows(x, "ledger", row->id, x->catalog->ledgers.n);
+    if (r == 0)
+        catalog_add_ledger(x->catalog, row);
+    return r;
 }
 
 static int on_asset(void *ctx, const struct asset *row)
 {
-    catalog_add_asset(ctx, row);
-    return 0;
+    struct refresh *x = ctx;
+    int r = check_follows(x, "asset", row->id, x->catalog->assets.n);
+    if (r == 0)
+        catalog_add_asset(x->catalog, row);
+    return r;
 }
 
 int catalog_refresh(struct catalog *catalog, struct journal *j, struct err *err)
 {
-    int r = j->ops->ledgers(j, on_ledger, catalog, err);
+    struct refresh x = {catalog, err};
+    int r = j->ops->ledgers(j, on_ledger, &x, err);
     if (r == 0)
-        r = j->ops->assets(j, on_asset, catalog, err);
+        r = j->ops->assets(j, on_asset, &x, err);
     for (uint32_t id = 1; r == 0 && id <= catalog_ledgers(catalog); id++) {
         struct ledger_head head;
         r = j->ops->head(j, id, &head, err);

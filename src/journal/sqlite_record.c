@@ -36,8 +36,8 @@ static const char sql_lots[] =
     "SELECT origin, leg, kind, version, account, change, remaining_after, due_at, place"
     " FROM lot WHERE place BETWEEN ?1 AND ?2 ORDER BY place";
 
-/* Columns that say which record a row belongs to. */
-enum { ENTRY_PLACE = 0, REVISION_PLACE = 5, LOT_PLACE = 8 };
+/* Columns of the above. */
+enum { JOURNAL_LOTS = 2, ENTRY_PLACE = 0, REVISION_PLACE = 5, LOT_PLACE = 8 };
 
 static int prepare(struct sqlite_journal *s, const char *sql, sqlite3_stmt **statement, struct err *err)
 {
@@ -158,6 +158,9 @@ static int take_revisions(struct sqlite_journal *s, struct record_reader *r, str
     int rc = 0;
     while (rc == 0 && r->has_revision && belongs(r->revision, REVISION_PLACE, record->seq)) {
         r->revisions = grow(r->revisions, n, &r->cap_revisions, sizeof *r->revisions);
+        uint64_t leg = sql_uint(r->revision, REVISION_PLACE) & LEG_MAX;
+        if (leg >= record->n_entries || record->entries[leg].account != sql_uint(r->revision, 0))
+            return broken(r, record->seq, "I1: a revision does not stand with its entry", err);
         r->revisions[n++] = (struct revision_row){
             .account = sql_uint(r->revision, 0),
             .revision = (uint32_t)sqlite3_column_int64(r->revision, 1),
@@ -179,9 +182,13 @@ static int take_lots(struct sqlite_journal *s, struct record_reader *r, struct r
     int rc = 0;
     while (rc == 0 && r->has_lot && belongs(r->lot, LOT_PLACE, record->seq)) {
         r->lots = grow(r->lots, n, &r->cap_lots, sizeof *r->lots);
+        if ((sql_uint(r->lot, LOT_PLACE) & LEG_MAX) != n)
+            return broken(r, record->seq, "I1: the places of its lots are not 0, 1, 2 ...", err);
         sqlite_lot_row(r->lot, &r->lots[n++]);
         rc = step_to(s, r->lot, &r->has_lot, err);
     }
+    if (rc == 0 && (int64_t)n != sqlite3_column_int64(r->journal, JOURNAL_LOTS))
+        return broken(r, record->seq, "I1: it has another number of lots than it says", err);
     record->lots = n == 0 ? NULL : arena_copy(arena, r->lots, n * sizeof *r->lots);
     record->n_lots = n;
     return rc;
