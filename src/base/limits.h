@@ -40,6 +40,7 @@
 #define LIMIT_COMMIT_COMMANDS_DEFAULT 4096    /* commands of one database transaction */
 #define LIMIT_CACHE_ACCOUNTS_DEFAULT 262144   /* account heads kept in memory */
 #define LIMIT_CONNECTIONS_DEFAULT 4096
+#define LIMIT_BODIES_DEFAULT 536870912         /* bytes of all request bodies in memory; over it: 503 with Retry-After */
 #define LIMIT_READERS_DEFAULT 2
 #define LIMIT_READ_QUEUE 4096
 #define LIMIT_WAITERS_MAX 4096

@@ -142,8 +142,11 @@ static void refusal_text(struct strbuf *b, enum refusal refusal, const char *det
     gmtime_r(&now, &utc);
     strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", &utc);
     strbuf_printf(b,
-        "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: close\r\nContent-Type: %s\r\nContent-Length: %zu\r\n\r\n",
+        "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: close\r\nContent-Type: %s\r\nContent-Length: %zu\r\n",
         r.status, MHD_get_reason_phrase_for((unsigned)r.status), date, r.content_type, r.body.len);
+    for (size_t i = 0; i < r.n_headers; i++)
+        strbuf_printf(b, "%s: %s\r\n", r.headers[i].name, r.headers[i].value);
+    strbuf_c(b, "\r\n");
     if (!head_only)
         strbuf_str(b, strbuf_view(&r.body));
     api_response_fini(&r);

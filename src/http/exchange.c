@@ -55,6 +55,8 @@ static void exchange_release(struct http_exchange *x)
     if (x->with_app || x->conn != NULL)
         return;
     struct http_server *server = x->server;
+    INVARIANT(server->body_bytes >= x->body.len);
+    server->body_bytes -= x->body.len;
     if (x->response != NULL)
         MHD_destroy_response(x->response);
     *(x->prev ? &x->prev->next : &server->exchanges) = x->next;
@@ -258,6 +260,11 @@ static enum MHD_Result step_body(struct http_exchange *x, const char *upload, si
 {
     if (*upload_size > x->body_limit - x->body.len)
         return refuse_body(x);
+    /* A body comes before anybody knows whose it is: without a limit on all of them together, whoever reaches
+     * the port could fill the memory, token or not. */
+    if (x->server->body_bytes + *upload_size > x->server->config.bodies_max)
+        return refuse(x, REFUSAL_QUEUE_FULL, "Too many large requests are in progress.");
+    x->server->body_bytes += *upload_size;
     strbuf_add(&x->body, upload, *upload_size);
     *upload_size = 0;
     return MHD_YES;

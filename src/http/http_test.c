@@ -539,6 +539,37 @@ static void cuts_slow_senders(void **state)
     stop_and_free(toy);
 }
 
+/* Each is within the limit of one; together they are not. */
+static void limits_the_bodies_of_all(void **state)
+{
+    (void)state;
+    struct toy *toy = start_with(&(struct http_config){.bodies_max = 1000});
+    struct client kept, other;
+    struct reply r;
+    char never[800], echo[800];
+#define SIX_HUNDRED(path) "POST " path " HTTP/1.1\r\nHost: localhost\r\nContent-Length: 600\r\n\r\n%600s"
+    snprintf(never, sizeof never, SIX_HUNDRED("/never"), "");
+    snprintf(echo, sizeof echo, SIX_HUNDRED("/echo"), "");
+    client_open(&kept, toy);
+    client_send(&kept, str_of(never));
+    wait_count(&toy->kept_now, 1);
+    expect_reply(toy, echo, 503, "queue_full");
+    expect_reply(toy, echo, 503, "Retry-After: 1");
+    toy_release(toy);
+    assert_true(client_reply(&kept, false, &r));
+    reply_fini(&r);
+    client_close(&kept);
+    client_open(&other, toy);
+    for (int i = 0; i < 5; i++) { /* what is answered counts no more */
+        client_send(&other, str_of(echo));
+        assert_true(client_reply(&other, false, &r));
+        assert_int_equal(r.status, 200);
+        reply_fini(&r);
+    }
+    client_close(&other);
+    stop_and_free(toy);
+}
+
 static void cuts_idle_connections(void **state)
 {
     (void)state;
@@ -764,6 +795,7 @@ int main(void)
         ON_SERVER(streams),
         ON_SERVER(serves_a_thousand_connections),
         cmocka_unit_test(cuts_slow_senders),
+        cmocka_unit_test(limits_the_bodies_of_all),
         cmocka_unit_test(cuts_idle_connections),
         cmocka_unit_test(answers_for_a_silent_handler),
         cmocka_unit_test(cuts_readers_that_stall),

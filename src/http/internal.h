@@ -91,6 +91,7 @@ struct http_server {
     struct http_exchange *exchanges; /* all that are in use */
     struct http_exchange *spare;
     size_t n_with_app, n_spare;
+    size_t body_bytes; /* of all exchanges */
     struct linger_set linger;
     atomic_size_t connections;
     atomic_bool woken, stop;

@@ -41,6 +41,8 @@ static void set_limits(struct http_server *server)
     struct http_config *config = &server->config;
     if (config->connections_max == 0)
         config->connections_max = LIMIT_CONNECTIONS_DEFAULT;
+    if (config->bodies_max == 0)
+        config->bodies_max = LIMIT_BODIES_DEFAULT;
     server->waiting[WAIT_REQUEST].timeout_ms = either(config->request_timeout_ms, 30000);
     server->waiting[WAIT_IDLE].timeout_ms = either(config->idle_timeout_ms, 75000);
     server->waiting[WAIT_REPLY].timeout_ms = either(config->reply_timeout_ms, 60000);
