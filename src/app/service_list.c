@@ -103,7 +103,8 @@ static bool wanted(const struct query *q, const struct record *record)
 static int walk_record(struct walk *w, uint64_t at, uint64_t seq, struct err *err)
 {
     const struct record *record;
-    if (w->found == w->job->query.limit || w->looked_at == LIMIT_LIST_SCAN_MAX) {
+    if (w->found == w->job->query.limit || w->looked_at == LIMIT_LIST_SCAN_MAX ||
+        w->out.b->len >= LIMIT_PAGE_BYTES) {
         w->more = true;
         return 0;
     }
@@ -273,7 +274,7 @@ int list_events(struct job *job, struct journal *journal, struct err *err)
     out_begin(&o, '[');
     uint64_t seq = q->after;
     arena_init(&scratch, 0);
-    for (size_t n = 0; r == 0 && n < q->limit && seq < head.seq; n++) {
+    for (size_t n = 0; r == 0 && n < q->limit && seq < head.seq && o.b->len < LIMIT_PAGE_BYTES; n++) {
         arena_reset(&scratch);
         r = encode_events(job, journal, ++seq, &scratch, &o, err);
     }

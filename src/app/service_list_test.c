@@ -380,6 +380,41 @@ static int append_and_read(struct journal *j, const struct journal_batch *batch,
     return r;
 }
 
+/* However large the records: a page ends where it is large enough, and the next goes on there. */
+static void test_pages_have_an_end_in_bytes(void **state)
+{
+    (void)state;
+    enum { RECORDS = 300, FILLING = 16000 };
+    char *large = malloc(FILLING + 400);
+    for (int i = 0; i < RECORDS; i++) {
+        sprintf(large,
+            "{\"from\":\"%s\",\"to\":\"%s\",\"amount\":1,\"currency\":\"USD\",\"metadata\":{\"x\":\"%0*d\"}}",
+            a, b, FILLING, i);
+        expect(f, 201, "POST", "/transfers", large);
+    }
+    free(large);
+    size_t seen = 0, pages = 0;
+    char cursor[200] = "";
+    do {
+        expect(f, 200, "GET", TARGET("/transfers?limit=1000%s", cursor), NULL);
+        assert_true(body_of(f).len < LIMIT_PAGE_BYTES + 2 * FILLING);
+        seen += json_array_size(value_at(f, "transfers"));
+        pages++;
+        snprintf(cursor, sizeof cursor, "&cursor=%s", value_at(f, "cursor") ? text_at(f, "cursor") : "");
+    } while (value_at(f, "cursor") != NULL);
+    assert_int_equal(seen, RECORDS);
+    assert_in_range(pages, 2, 3);
+    int64_t last = 0;
+    for (seen = 0; last < RECORDS + 2; pages++) {
+        expect(f, 200, "GET", TARGET("/events?limit=1000&after=%lld", (long long)last), NULL);
+        assert_true(body_of(f).len < LIMIT_PAGE_BYTES + 4 * FILLING);
+        assert_true(number_at(f, "last") > last);
+        last = number_at(f, "last");
+        seen += json_array_size(value_at(f, "events"));
+    }
+    assert_int_equal(seen, 2 * 2 + 3 * RECORDS);
+}
+
 static void test_read_between_commit_and_answer(void **state)
 {
     (void)state;
@@ -417,6 +452,7 @@ int main(void)
         WITH_FIXTURE(test_waiting_when_the_server_stops),
         WITH_FIXTURE(test_waiting_of_a_client_that_goes),
         WITH_FIXTURE(test_access),
+        WITH_FIXTURE(test_pages_have_an_end_in_bytes),
         WITH_FIXTURE(test_read_between_commit_and_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

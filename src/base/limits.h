@@ -31,6 +31,7 @@
 #define LIMIT_URL_MAX 4096
 #define LIMIT_PAGE_DEFAULT 100
 #define LIMIT_PAGE_MAX 1000
+#define LIMIT_PAGE_BYTES 4194304  /* a page of records ends behind the record that reaches it */
 #define LIMIT_LIST_SCAN_MAX 10000 /* records one page of a filtered list looks at before it hands out a cursor */
 #define LIMIT_WAIT_SECONDS_MAX 30 /* long poll and Ledger-Min-Seq */
 
