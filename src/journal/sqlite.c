@@ -21,8 +21,7 @@ static const char *const sql_text[SQL_COUNT] = {
 #undef X
 };
 
-/* ---- errors
- * ------------------------------------------------------------------------------------------------- */
+/* ---- errors ---- */
 
 static int code_of(sqlite3 *db, int rc)
 {
@@ -52,8 +51,13 @@ int sql_error(struct sqlite_journal *s, int rc, const char *doing, struct err *e
     return err_set(err, code, "%s: %s", doing, sqlite3_errmsg(s->db));
 }
 
-/* ---- statements
- * --------------------------------------------------------------------------------------------- */
+int sql_damaged(struct err *err, const char *what, uint64_t ledger, uint64_t n)
+{
+    return err_set(
+        err, ERR_CORRUPT, "%s %llu/%llu is damaged", what, (unsigned long long)ledger, (unsigned long long)n);
+}
+
+/* ---- statements ---- */
 
 int sql_get(struct sqlite_journal *s, enum sql_id id, sqlite3_stmt **ret_statement, struct err *err)
 {
@@ -132,8 +136,7 @@ int sql_int(struct sqlite_journal *s, const char *sql, int64_t *ret_value, struc
     return rc > 0 ? 0 : rc == 0 ? err_set(err, ERR_CORRUPT, "database: no answer to \"%s\"", sql) : rc;
 }
 
-/* ---- values
- * ------------------------------------------------------------------------------------------------- */
+/* ---- values ---- */
 
 void sql_bind_uint(sqlite3_stmt *statement, int column, uint64_t value)
 {
@@ -223,8 +226,7 @@ static void configure_library(void)
         SQLITE_CONFIG_MEMSTATUS, 0); /* refused if SQLite runs already: then it stays as it is */
 }
 
-/* ---- open and close
- * ----------------------------------------------------------------------------------------- */
+/* ---- open and close ---- */
 
 static void sqlite_close(struct journal *j)
 {

@@ -136,13 +136,14 @@ struct sqlite_journal {
     uint8_t appending[(LIMIT_LEDGERS_MAX + 8) / 8]; /* bit a ledger: has its row in this transaction */
 };
 
-/* --- sqlite.c
- * ------------------------------------------------------------------------------------------------- */
+/* ---- sqlite.c ---- */
 /* Makes the file for its owner alone, if it is not there; whether that failed is for who opens it to find. */
 void sqlite_make_private(const char *path);
 /* The error that `rc`, just returned by a call on s->db, stands for; the message is "doing: what SQLite
  * says". */
 MUST_CHECK int sql_error(struct sqlite_journal *s, int rc, const char *doing, struct err *err);
+/* ERR_CORRUPT: `what` ledger/n is damaged. */
+MUST_CHECK int sql_damaged(struct err *err, const char *what, uint64_t ledger, uint64_t n);
 /* The statement, reset, for binding. */
 MUST_CHECK int sql_get(
     struct sqlite_journal *s, enum sql_id id, sqlite3_stmt **ret_statement, struct err *err);
@@ -193,8 +194,7 @@ static inline uint64_t seq_of_place(int64_t place)
     return (uint64_t)place >> LEG_BITS & SEQ_MAX;
 }
 
-/* --- sqlite_schema.c
- * ------------------------------------------------------------------------------------------ */
+/* ---- sqlite_schema.c ---- */
 #define SQLITE_APPLICATION_ID 0x43724c64 /* "CrLd" */
 
 struct sqlite_migration {
@@ -208,8 +208,7 @@ MUST_CHECK int sqlite_schema_open(
     struct sqlite_journal *s, const struct journal_options *options, struct err *err);
 int sqlite_self_check(struct journal *j, journal_note_visit *visit, void *ctx, struct err *err);
 
-/* --- sqlite_read.c, sqlite_record.c, sqlite_append.c, sqlite_backup.c: the operations
- * --------------------------- */
+/* ---- sqlite_catalog.c, sqlite_read.c, sqlite_record.c, sqlite_append.c, sqlite_backup.c ---- */
 int sqlite_ledgers(struct journal *j, journal_ledger_visit *visit, void *ctx, struct err *err);
 int sqlite_assets(struct journal *j, journal_asset_visit *visit, void *ctx, struct err *err);
 int sqlite_head(struct journal *j, uint32_t ledger, struct ledger_head *ret_head, struct err *err);

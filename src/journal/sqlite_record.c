@@ -310,8 +310,7 @@ int sqlite_record(struct journal *j, uint32_t ledger, uint64_t seq, bool with_te
     return rc;
 }
 
-/* ---- scan
- * --------------------------------------------------------------------------------------------------- */
+/* ---- scan ---- */
 
 int sqlite_scan_open(struct journal *j, uint32_t ledger, uint64_t from_seq, bool with_text,
     struct journal_scan **ret_scan, struct err *err)

@@ -8,8 +8,7 @@
 
 #define PAGE_SIZE 4096
 
-/* ---- migrations
- * --------------------------------------------------------------------------------------------- */
+/* ---- migrations ---- */
 
 static int read_versions(struct sqlite_journal *s, int64_t *ret_id, int64_t *ret_version, struct err *err)
 {
@@ -115,8 +114,7 @@ int sqlite_schema_open(struct sqlite_journal *s, const struct journal_options *o
     return rc;
 }
 
-/* ---- self check
- * --------------------------------------------------------------------------------------------- */
+/* ---- self check ---- */
 
 struct checking {
     journal_note_visit *visit;
