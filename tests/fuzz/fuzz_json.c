@@ -10,6 +10,7 @@
 #include "api/decode_write.h"
 #include "ledger/command.h"
 #include "money/amount.h"
+#include "money/asset.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
