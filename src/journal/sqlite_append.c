@@ -314,10 +314,19 @@ static int append_nothing(struct sqlite_journal *s, struct err *err)
     return sql_exec(s, sql, err);
 }
 
+/* A wait in vain, for a reader that stays (a backup), is not repeated at every commit, but each time the WAL
+ * has grown by so much again. */
+static bool waited_lately(const struct sqlite_journal *s, int frames_before)
+{
+    return frames_before >= WAL_FRAMES_WAIT && s->wal_frames >= frames_before &&
+           s->wal_frames / WAL_FRAMES_MOVE == frames_before / WAL_FRAMES_MOVE;
+}
+
 int sqlite_append(struct journal *j, const struct journal_batch *batch, struct err *err)
 {
     struct sqlite_journal *s = (struct sqlite_journal *)j;
     INVARIANT(s->mode == JOURNAL_WRITE && !s->in_snapshot && sqlite3_get_autocommit(s->db));
+    int frames_before = s->wal_frames;
     int rc = sql_run(s, SQL_BEGIN_IMMEDIATE, err);
     if (rc != 0)
         return rc;
@@ -342,7 +351,8 @@ int sqlite_append(struct journal *j, const struct journal_batch *batch, struct e
     }
     if (erases) /* the WAL still has the pages with the text: do not wait until it is long */
         s->wal_frames = WAL_FRAMES_WAIT;
-    sqlite_checkpoint(s);
+    if (erases || !waited_lately(s, frames_before))
+        sqlite_checkpoint(s);
     return 0;
 }
 
