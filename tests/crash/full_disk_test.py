@@ -67,7 +67,7 @@ class Writers:
             thread.join()
 
 
-def wait_for(what, condition, seconds=30):
+def wait_for(what, condition, seconds=10):
     ends = time.monotonic() + seconds * max(1, SLOWNESS / 2)
     while not condition():
         assert time.monotonic() < ends, f"{what}: not within {seconds} s"

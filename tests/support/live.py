@@ -238,7 +238,7 @@ class Node:
 
     def run(self, *arguments):
         """A subcommand on the same data directory."""
-        return subprocess.run([PROGRAM, *arguments, "--data", self.data], capture_output=True, text=True, timeout=600,
+        return subprocess.run([PROGRAM, *arguments, "--data", self.data], capture_output=True, text=True, timeout=60 * SLOWNESS,
                               check=False)
 
     def verify(self):
