@@ -47,15 +47,19 @@ build_variant() {
     return 1
 }
 
-# The tools of the contract's test, from PyPI, in an environment of their own. Without them that test is skipped.
+# Tools that tests measure us against, from PyPI, in an environment of their own. Without them those tests are skipped.
 prepare_python() {
     local venv=build-tools/venv
-    [ -f $venv/.ready ] && [ ! tests/contract/requirements.txt -nt $venv/.ready ] && return 0
-    rm -rf $venv
-    if python3 -m venv $venv >&2 && $venv/bin/pip install -q -r tests/contract/requirements.txt >&2; then
-        touch $venv/.ready
-    else
-        say "The OpenAPI validator could not be installed; its tests will be skipped."
+    if [ ! -f $venv/.ready ] || [ tests/requirements.txt -nt $venv/.ready ]; then
+        rm -rf $venv
+        if python3 -m venv $venv >&2 && $venv/bin/pip install -q -r tests/requirements.txt >&2; then
+            touch $venv/.ready
+        else
+            say "The OpenAPI validator and beancount could not be installed; their tests will be skipped."
+        fi
+    fi
+    if [ -x $venv/bin/bean-check ]; then
+        export BEAN_CHECK=$PWD/$venv/bin/bean-check
     fi
 }
 
