@@ -14,6 +14,7 @@
 #include "base/check.h"
 
 #include <jansson.h>
+#include <malloc.h>
 #include <sqlite3.h>
 
 #include "app/service.h"
@@ -28,7 +29,7 @@
 #define INTENTS 72 /* what all clients want, in sum */
 #define BULK 3
 #define MESSAGES 64
-#define EVENTS_MAX 30000
+#define EVENTS_MAX 10000
 
 /* One thing that a client wants, under one key. */
 struct intent {
@@ -428,7 +429,7 @@ static void power_fails(struct sim *s)
 
 static void next_failure(struct sim *s)
 {
-    if (s->failures < 6 && one_in(s, 20))
+    if (s->failures < 4 && one_in(s, 20))
         vfs_crash_fail_after(1 + draw(s, 30));
 }
 
@@ -473,7 +474,7 @@ static void event(struct sim *s)
             clock_jumps(s);
         break;
     case 2:
-        if (one_in(s, 30))
+        if (one_in(s, 90))
             restart(s);
         break;
     case 3:
@@ -665,7 +666,7 @@ static uint64_t number_of(const char *variable, uint64_t usual)
 static void every_answer_stands(void **state)
 {
     (void)state;
-    uint64_t only = number_of("CREDITLEDGER_TEST_SEED", 0), n = number_of("CREDITLEDGER_TEST_SEEDS", 200);
+    uint64_t only = number_of("CREDITLEDGER_TEST_SEED", 0), n = number_of("CREDITLEDGER_TEST_SEEDS", 100);
     for (uint64_t seed = only ? only : 1; seed <= (only ? only : n); seed++)
         (void)run_one(seed, false);
     print_message(
@@ -676,7 +677,7 @@ static void every_answer_stands(void **state)
     if (total.losses > 0)
         fail_msg("%u of %u worlds; %s\n  CREDITLEDGER_TEST_SEED=n runs seed n again", total.losses,
             total.runs, total.first);
-    assert_true(only || (total.power > 2 * n && total.restarts > 0 && total.declined > 0 && total.lost > 0));
+    assert_true(only || (total.power > n && total.restarts > 0 && total.declined > 0 && total.lost > 0));
 }
 
 /* In a process of its own: what the disk has forgotten may bring it down as well. */
@@ -701,10 +702,10 @@ static void without_syncs_the_loss_is_seen(void **state)
 {
     (void)state;
     unsigned lost = 0;
-    for (uint64_t seed = 1; seed <= 20; seed++)
+    for (uint64_t seed = 1; seed <= 8; seed++)
         lost += !survives_without_syncs(seed);
-    print_message("%u of 20 worlds lost something\n", lost);
-    assert_true(lost > 10);
+    print_message("%u of 8 worlds lost something\n", lost);
+    assert_true(lost > 4);
 }
 
 int main(void)
@@ -714,6 +715,9 @@ int main(void)
         cmocka_unit_test(without_syncs_the_loss_is_seen),
     };
     char path[96];
+    /* An engine's tables are large and mostly untouched: fresh pages, thousands of times, instead of wiped
+     * ones. */
+    (void)mallopt(M_MMAP_THRESHOLD, 1 << 20);
     log_setup((enum log_level)(LOG_ERROR + 1), LOG_JSON); /* failures are made on purpose here */
     /* The service opens its own handles, on the default VFS; and it looks first whether there is such a file.
      */
