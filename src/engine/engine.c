@@ -358,34 +358,64 @@ static void set_healthy(struct engine *e, bool healthy)
     metrics_set(e->config.metrics, METRIC_READY, healthy);
 }
 
-static void run_batch(struct engine *e, const struct batch_input *input)
+/* Decides and commits; decides again while others write. What it returns is of the last attempt. */
+static int attempt_batch(struct engine *e, const struct batch_input *input, struct err *err)
 {
-    struct err err = {0};
     int r = 0;
-    metrics_observe(e->config.metrics, METRIC_BATCH, input->n_commands);
-    prepare(e, input);
     for (int attempt = 0; attempt <= CONFLICT_RETRIES; attempt++) {
-        r = decide_batch(e, input, &err);
+        r = decide_batch(e, input, err);
         if (r == 0)
-            r = commit_batch(e, &err);
+            r = commit_batch(e, err);
         if (r == 0)
             break;
-        /* What the journal holds is no longer what the heads say: the cache is emptied before the next
+        /* What the journal holds is no longer what the heads say: they are read again before the next
          * decision. */
         batch_undo(&e->batch, (struct batch_mark){0});
         e->stale = true;
         if (r != ERR_CONFLICT)
             break;
-        log_event(LOG_WARNING, "the journal moved on; deciding again", "error", err.message, NULL);
+        log_event(LOG_WARNING, "the journal moved on; deciding again", "error", err->message, NULL);
     }
+    return r;
+}
+
+static void finish_batch(struct engine *e, const struct batch_input *input, int r, const struct err *err)
+{
     bool proven = e->healthy || !batch_is_empty(&e->batch); /* replays and dry runs write nothing */
     set_healthy(e, r == 0 && proven);
     if (r == 0)
         publish(e);
     else
-        fail_batch(e, input, &err);
+        fail_batch(e, input, err);
     account_cache_trim(e->cache);
     answer_all(e, input);
+}
+
+/*
+ * A record that the database refuses, however often it is decided, would take its whole batch with it: then
+ * every submission goes alone, and only the one that is to blame fails.
+ */
+static void run_one_by_one(struct engine *e, const struct batch_input *input)
+{
+    for (struct submission *s = input->first, *next; s != NULL; s = next) {
+        next = s->next;
+        s->next = NULL;
+        struct err err = {0};
+        const struct batch_input alone = {.first = s, .n_commands = s->n};
+        finish_batch(e, &alone, attempt_batch(e, &alone, &err), &err);
+    }
+}
+
+static void run_batch(struct engine *e, const struct batch_input *input)
+{
+    struct err err = {0};
+    metrics_observe(e->config.metrics, METRIC_BATCH, input->n_commands);
+    prepare(e, input);
+    int r = attempt_batch(e, input, &err);
+    if (r == ERR_CONFLICT && input->first->next != NULL)
+        run_one_by_one(e, input);
+    else
+        finish_batch(e, input, r, &err);
 }
 
 bool engine_step(struct engine *e)

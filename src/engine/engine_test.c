@@ -43,6 +43,9 @@ static void test_random(void *environment, void *ret_bytes, size_t len)
 static int failing_append(struct journal *j, const struct journal_batch *batch, struct err *err)
 {
     the_world->appends++;
+    for (size_t i = 0; i < batch->n_records; i++)
+        if (str_eq_c(batch->records[i]->reference, "poison"))
+            return err_set(err, ERR_CONFLICT, "%s", "refused by the database alone");
     if (the_world->fail_appends > 0) {
         the_world->fail_appends--;
         return err_set(err, the_world->fail_code, "%s", "made to fail");
@@ -291,6 +294,28 @@ static void it_becomes_healthy_without_commands(void **state)
     engine_stop(w->engine);
     assert_int_equal(w->fail_appends, 0);
     assert_int_equal(balance(w, "b"), 0);
+    world_free(w);
+}
+
+static void a_record_that_the_database_refuses_fails_alone(void **state)
+{
+    (void)state;
+    struct world *w = world_new(0, 0);
+    fund(w, "a", 100);
+    fund(w, "b", 0);
+    struct submission *all[3];
+    for (int i = 0; i < 3; i++) {
+        struct command command = move(w, "a", "b", 1, NULL);
+        if (i == 1)
+            command.reference = STR("poison");
+        all[i] = submission_of(w, &command, 1);
+        assert_int_equal(engine_submit(w->engine, all[i]), REFUSAL_NONE);
+    }
+    assert_true(engine_step(w->engine));
+    assert_int_equal(all[0]->answers[0].refusal, REFUSAL_NONE);
+    assert_int_equal(all[1]->answers[0].refusal, REFUSAL_INTERNAL);
+    assert_int_equal(all[2]->answers[0].refusal, REFUSAL_NONE);
+    assert_int_equal(balance(w, "b"), 2);
     world_free(w);
 }
 
@@ -558,6 +583,7 @@ int main(void)
         cmocka_unit_test(a_key_has_one_effect_in_a_batch_and_across_batches),
         cmocka_unit_test(a_declined_key_stays_declined),
         cmocka_unit_test(a_failed_commit_is_forgotten),
+        cmocka_unit_test(a_record_that_the_database_refuses_fails_alone),
         cmocka_unit_test(atomic_is_all_or_nothing_and_binds_the_decline),
         cmocka_unit_test(a_dry_run_leaves_nothing),
         cmocka_unit_test(world_opens_once_per_currency),
