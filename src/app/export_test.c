@@ -194,6 +194,22 @@ static void names_are_nobody_elses(void **state)
     }
 }
 
+/* Requests cannot say this; a journal written by another program can. */
+static void a_reference_cannot_end_its_line(void **state)
+{
+    (void)state;
+    struct command command =
+        books_transfer_command(&books, books_world("USD"), books_ext("alice"), 1, "USD", NULL);
+    command.reference = STR("a\n    expenses:forged  5 USD\r\nb");
+    books_do(&books, command);
+    static const enum export_format formats[] = {EXPORT_HLEDGER, EXPORT_BEANCOUNT};
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
+        char *text = export(formats[i], 1);
+        has(text, "a     expenses:forged  5 USD  b");
+        free(text);
+    }
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -212,10 +228,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hledger_names_signs_and_escapes),
-        cmocka_unit_test(beancount_names_signs_and_escapes),
-        cmocka_unit_test(csv_has_a_line_an_entry),
-        cmocka_unit_test(ndjson_is_complete),
-        cmocka_unit_test(names_are_nobody_elses),
+        cmocka_unit_test(beancount_names_signs_and_escapes), cmocka_unit_test(csv_has_a_line_an_entry),
+        cmocka_unit_test(ndjson_is_complete), cmocka_unit_test(names_are_nobody_elses),
+        cmocka_unit_test(a_reference_cannot_end_its_line), /* last: it writes */
     };
     return cmocka_run_group_tests_name("export", tests, setup, teardown);
 }

@@ -202,6 +202,10 @@ static void version_gap(void)
 {
     leg(LAST_PAY, 0)->version++;
 }
+static void version_twice(void)
+{
+    leg(PAY, 0)->version++;
+}
 static void other_asset(void)
 {
     leg(LAST_PAY, 0)->asset = leg(LAST_PAY, 1)->asset = 2;
@@ -229,6 +233,11 @@ static void negative_pending(void)
 {
     leg(LAST_PAY, 0)->change.incoming = leg(LAST_PAY, 0)->after.incoming = -5;
     leg(LAST_PAY, 1)->change.outgoing = leg(LAST_PAY, 1)->after.outgoing = -5;
+}
+static void negative_outgoing(void)
+{
+    leg(LAST_PAY, 0)->change.outgoing = leg(LAST_PAY, 0)->after.outgoing = -5;
+    leg(LAST_PAY, 1)->change.outgoing = leg(LAST_PAY, 1)->after.outgoing = 5;
 }
 static void below_floor(void)
 {
@@ -416,6 +425,7 @@ static const struct bend {
     {"a wrong balance after", wrong_after, true, "I4", LAST_PAY},
     {"a wrong change on both legs", wrong_change_both, true, "I4", LAST_PAY},
     {"versions skip", version_gap, true, "I4", LAST_PAY},
+    {"a version twice", version_twice, true, "I4", PAY},
     {"another asset", other_asset, true, "I4", LAST_PAY},
     {"a flipped side", flipped_side, true, "I4", LAST_PAY},
     {"an entry of nobody", nobodys_entry, true, "I4", LAST_PAY},
@@ -427,6 +437,7 @@ static const struct bend {
     {"a lot that is not its leg", lot_too_big, true, "I4", REVERSAL},
     {"a lot overdrawn", lot_overdrawn, true, "I4", REVERSAL},
     {"pending is negative", negative_pending, true, "I5", LAST_PAY},
+    {"outgoing alone is negative", negative_outgoing, true, "I5", LAST_PAY},
     {"below the floor", below_floor, true, "I6", LAST_PAY},
     {"a floor that is not in force", other_floor, true, "I6", LAST_PAY},
     {"a floor left out", no_floor, true, "I6", PAY},
