@@ -24,7 +24,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SOURCE = os.path.dirname(os.path.dirname(HERE))
-TIMEOUT_SECONDS = 180
+TIMEOUT_SECONDS = 90
 
 
 class Break:
