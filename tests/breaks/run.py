@@ -7,9 +7,9 @@ fail. The sources are copied, so that nothing here touches the working tree; the
 each break, which is one or two files. A text that is no longer there, or there twice, fails as loudly as a test that
 stays green: the table has to follow the sources.
 
-usage: run.py [--list] [--build DIRECTORY] [--sample N] [--shard I/N] [WORD...]
+usage: run.py [--list | --check] [--build DIRECTORY] [--sample N] [--shard I/N] [WORD...]
 
-WORD: only breaks whose name or file has it. --sample N: N breaks, spread over the table.
+--check builds nothing: are the texts still there, and the tests? WORD: only breaks whose name or file has it. --sample N: N breaks, spread over the table.
 """
 import argparse
 import glob
@@ -96,6 +96,26 @@ def copy_sources(tree):
             path = os.path.join(directory, name)
             if os.path.relpath(path, tree) not in wanted:
                 os.remove(path)
+
+
+def check(breaks):
+    """That the table still fits the sources and the tests of a build directory: TAP."""
+    with open(os.path.join(os.environ["CREDITLEDGER_BUILD"], "meson-info", "intro-tests.json"), encoding="utf-8") as file:
+        tests = {test["name"] for test in json.load(file)}
+    problems = []
+    for one in breaks:
+        text = ""
+        if os.path.exists(os.path.join(SOURCE, one.file)):
+            with open(os.path.join(SOURCE, one.file), encoding="utf-8") as file:
+                text = file.read()
+        if text.count(one.old) != 1:
+            problems.append(f"{one.where} '{one.name}': its text is {text.count(one.old)} times in {one.file}")
+        problems += [f"{one.where} '{one.name}': no test {test}" for test in one.tests if test not in tests]
+    print("TAP version 13\n1..1")
+    for problem in problems:
+        print("#", problem)
+    print(("not " if problems else "") + f"ok 1 - {len(breaks)} breaks have their place and their tests")
+    return 1 if problems else 0
 
 
 def run(command, **options):
@@ -208,6 +228,7 @@ def choose(breaks, options):
 def main():
     parser = argparse.ArgumentParser(description="Breaks the product on purpose and sees that a test goes red.")
     parser.add_argument("--list", action="store_true", help="the table, and nothing else")
+    parser.add_argument("--check", action="store_true", help="does the table fit the sources? Nothing is built")
     parser.add_argument("--build", default=os.path.join(SOURCE, "build-breaks"), metavar="DIRECTORY")
     parser.add_argument("--sample", type=int, metavar="N", help="N of them, spread over the table")
     parser.add_argument("--shard", metavar="I/N", help="every Nth, from the Ith on")
@@ -218,6 +239,8 @@ def main():
         for one in breaks:
             print(f"{one.name} | {', '.join(one.tests)}")
         return 0
+    if options.check:
+        return check(breaks)
     if not breaks:
         sys.exit("no break has that word")
     began = time.monotonic()

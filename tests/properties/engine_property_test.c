@@ -44,7 +44,9 @@ struct run {
     struct rig rigs[RIGS];
     struct piece retries[RETRIES_MAX];
     size_t n_retries;
-    bool healthy;                   /* what the engines must say of themselves */
+    bool healthy; /* what the engines must say of themselves */
+    bool behind;  /* something was written and nobody told: until the journal is read again, readers do not
+                     know */
     uint64_t learnt[MODEL_LEDGERS]; /* records whose ids the model knows */
 };
 
@@ -57,7 +59,7 @@ static char directory[64];
 
 #define FAIL(r, ...) \
     do { \
-        char text_[700]; \
+        char text_[1200]; \
         snprintf(text_, sizeof text_, __VA_ARGS__); \
         fail_msg("seed %" PRIu64 ": %s\n  CREDITLEDGER_TEST_SEED=%" PRIu64 " runs it again", (r)->seed, \
             text_, (r)->seed); \
@@ -210,8 +212,8 @@ static struct weather any_weather(struct run *r)
         break;
     case 2:
         w.fault = RIG_APPEND_FAILS;
-        w.code = ERR_CONFLICT; /* three are tried again, a fourth is not */
-        w.appends_fail = 1 + (unsigned)draw(r, 4);
+        w.code = ERR_CONFLICT; /* three are tried again; after a fourth the batch is taken apart */
+        w.appends_fail = 1 + (unsigned)draw(r, one_in(r, 2) ? 4 : 12);
         break;
     case 3:
         w.reads_until_fail = 1 + (unsigned)draw(r, 12);
@@ -237,32 +239,97 @@ static void step_rigs(struct run *r, const struct weather *w)
     }
 }
 
-/* What the batch comes to as a whole: REFUSAL_NONE, or what every command of it is answered. */
-static enum refusal outcome(struct run *r, const struct weather *w, bool writes)
+/* What must come of a batch. */
+struct outcome {
+    struct model_answer answers[QUEUE_MAX][SUBMISSION_MAX];
+    enum refusal of[QUEUE_MAX]; /* of every command of the flight, if it is not REFUSAL_NONE */
+    unsigned appends;
+    bool unknown; /* it was written, and nobody was told */
+};
+
+/* Plays one flight; true if there is something to write. */
+static bool play(struct run *r, const struct flight *f, const struct model_mark *committed,
+    struct model_answer *ret_answers)
 {
-    if (r->rigs[0].reads_failed > 0)
-        return REFUSAL_STORAGE_UNAVAILABLE;
-    if (!writes || w->fault == RIG_SOUND)
-        return REFUSAL_NONE;
-    if (w->code == ERR_CONFLICT)
-        return w->appends_fail > 3 ? REFUSAL_INTERNAL : REFUSAL_NONE;
-    return REFUSAL_STORAGE_UNAVAILABLE;
+    struct command commands[SUBMISSION_MAX];
+    const char *said[SUBMISSION_MAX];
+    struct model_mark before = model_mark(r->model);
+    for (size_t k = 0; k < f->piece.n; k++) {
+        commands[k] = f->piece.requests[k].command;
+        said[k] = f->piece.requests[k].said;
+    }
+    struct model_submission s = {commands, said, f->piece.n, f->piece.atomic, f->piece.stop_on_refusal};
+    model_submission(r->model, committed, &s, r->rigs[0].clock, ret_answers);
+    struct model_mark after = model_mark(r->model);
+    return memcmp(&before, &after, sizeof before) != 0;
 }
 
-static void check_appends(struct run *r, const struct weather *w, bool writes, enum refusal outcome)
+#define CONFLICT_ATTEMPTS 4
+
+/* A batch that the journal refuses again and again is taken apart: each submission goes alone. */
+static void alone(struct run *r, unsigned fails, const struct flight *flights, size_t n, struct outcome *o)
 {
-    unsigned expected = !writes || r->rigs[0].reads_failed > 0 ? 0 : 1;
-    if (writes && w->fault == RIG_APPEND_FAILS && w->code == ERR_CONFLICT)
-        expected = outcome == REFUSAL_NONE ? w->appends_fail + 1 : 4;
+    for (size_t i = 0; i < n; i++) {
+        struct model_mark before = model_mark(r->model);
+        if (!play(r, &flights[i], &before, o->answers[i]))
+            continue;
+        r->healthy = fails < CONFLICT_ATTEMPTS;
+        if (r->healthy) {
+            o->appends += fails + 1;
+            fails = 0;
+        } else {
+            o->appends += CONFLICT_ATTEMPTS;
+            fails -= CONFLICT_ATTEMPTS;
+            o->of[i] = REFUSAL_INTERNAL;
+            model_undo(r->model, &before);
+        }
+    }
+}
+
+static void together(
+    struct run *r, const struct weather *w, const struct flight *flights, size_t n, struct outcome *o)
+{
+    struct model_mark before = model_mark(r->model);
+    bool writes = false, read_failed = r->rigs[0].reads_failed > 0;
+    for (size_t i = 0; i < n; i++)
+        writes |= play(r, &flights[i], &before, o->answers[i]);
+    bool fails = !read_failed && writes && w->fault != RIG_SOUND, conflict = w->code == ERR_CONFLICT;
+    enum refusal of_batch = read_failed || (fails && !conflict) ? REFUSAL_STORAGE_UNAVAILABLE : REFUSAL_NONE;
+    o->appends = writes && !read_failed;
+    if (fails && conflict && w->appends_fail < CONFLICT_ATTEMPTS) {
+        o->appends = w->appends_fail + 1;
+    } else if (fails && conflict) {
+        o->appends = CONFLICT_ATTEMPTS;
+        if (n > 1) {
+            model_undo(r->model, &before);
+            alone(r, w->appends_fail - CONFLICT_ATTEMPTS, flights, n, o);
+            return;
+        }
+        of_batch = REFUSAL_INTERNAL;
+    }
+    o->unknown = of_batch != REFUSAL_NONE && !read_failed && w->fault == RIG_OUTCOME_UNKNOWN;
+    if (of_batch != REFUSAL_NONE && !o->unknown)
+        model_undo(r->model, &before);
     /* What writes nothing proves nothing. */
-    r->healthy = outcome == REFUSAL_NONE && (r->healthy || writes);
+    r->healthy = of_batch == REFUSAL_NONE && (r->healthy || writes);
+    for (size_t i = 0; i < n; i++)
+        o->of[i] = of_batch;
+}
+
+static void check_rigs(struct run *r, const struct outcome *o)
+{
+    r->behind = o->unknown || (r->behind && r->rigs[0].reads_failed > 0);
     for (size_t i = 0; i < RIGS; i++) {
-        if (r->rigs[i].reads_failed != r->rigs[0].reads_failed)
+        const struct rig *rig = &r->rigs[i];
+        if (rig->reads_failed != r->rigs[0].reads_failed)
             FAIL(r, "the engines read differently");
-        if (r->rigs[i].appends != expected)
-            FAIL(r, "%u appends, expected %u", r->rigs[i].appends, expected);
-        if (engine_healthy(r->rigs[i].engine) != r->healthy)
+        if (rig->appends != o->appends)
+            FAIL(r, "%u appends, expected %u", rig->appends, o->appends);
+        if (engine_healthy(rig->engine) != r->healthy)
             FAIL(r, "healthy is wrong");
+        for (size_t k = 0; !r->behind && k < r->model->n_ledgers; k++)
+            if (catalog_head_seq(rig->catalog, (uint32_t)k + 1) != r->model->ledgers[k].n_records)
+                FAIL(r, "journal %zu: readers are told of another seq of ledger %zu", i, k + 1);
     }
 }
 
@@ -337,49 +404,29 @@ static void count(const struct model_answer *a, enum refusal of_batch)
 
 static void batch(struct run *r, struct flight *flights, size_t n)
 {
-    struct model *m = r->model;
+    static struct outcome o;
     struct weather weather = any_weather(r);
-    struct model_mark before = model_mark(m);
-    struct model_answer expected[QUEUE_MAX][SUBMISSION_MAX];
-    for (size_t i = 0; i < n; i++) {
-        const struct piece *piece = &flights[i].piece;
-        struct command commands[SUBMISSION_MAX];
-        const char *said[SUBMISSION_MAX];
-        for (size_t k = 0; k < piece->n; k++) {
-            commands[k] = piece->requests[k].command;
-            said[k] = piece->requests[k].said;
-        }
-        struct model_submission s = {commands, said, piece->n, piece->atomic, piece->stop_on_refusal};
-        model_submission(m, &before, &s, r->rigs[0].clock, expected[i]);
-    }
-    struct model_mark after = model_mark(m);
-    bool writes = memcmp(&before, &after, sizeof before) != 0;
+    memset(&o, 0, sizeof o);
     step_rigs(r, &weather);
-    enum refusal of_batch = outcome(r, &weather, writes);
-    check_appends(r, &weather, writes, of_batch);
-    bool lost =
-        of_batch != REFUSAL_NONE && (weather.fault != RIG_OUTCOME_UNKNOWN || r->rigs[0].reads_failed > 0);
-    if (lost)
-        model_undo(m, &before);
+    together(r, &weather, flights, n, &o);
+    check_rigs(r, &o);
+    bool failed = false;
     for (size_t i = 0; i < n; i++) {
         for (size_t k = 0; k < flights[i].piece.n; k++) {
             for (size_t rig = 0; rig < RIGS; rig++)
-                check_answer(r, &flights[i], rig, k, &expected[i][k], of_batch);
-            count(&expected[i][k], of_batch);
+                check_answer(r, &flights[i], rig, k, &o.answers[i][k], o.of[i]);
+            count(&o.answers[i][k], o.of[i]);
         }
-        if (of_batch != REFUSAL_NONE)
+        if (o.of[i] != REFUSAL_NONE)
             try_again_later(r, &flights[i]);
+        failed |= o.of[i] != REFUSAL_NONE;
     }
-    seen.failures += of_batch != REFUSAL_NONE;
-    seen.unknown += of_batch != REFUSAL_NONE && !lost;
+    seen.failures += failed;
+    seen.unknown += o.unknown;
     seen.reads_failed += r->rigs[0].reads_failed;
     seen.conflicts += weather.code == ERR_CONFLICT;
-    forget_ids(m);
+    forget_ids(r->model);
     learn(r);
-    for (size_t i = 0; of_batch == REFUSAL_NONE && i < m->n_ledgers; i++)
-        for (size_t rig = 0; rig < RIGS; rig++)
-            if (catalog_head_seq(r->rigs[rig].catalog, (uint32_t)i + 1) != m->ledgers[i].n_records)
-                FAIL(r, "journal %zu: readers are told of another seq of ledger %zu", rig, i + 1);
 }
 
 static void some_batches(struct run *r)
@@ -404,6 +451,7 @@ static void some_batches(struct run *r)
     if (!one_in(r, 15))
         return;
     seen.restarts++;
+    r->behind = false;
     r->healthy = true;
     for (size_t i = 0; i < RIGS; i++) {
         struct err err;

@@ -121,6 +121,23 @@ def under_load(tap, node, before):
     check_there(tap, node, acknowledged, 2 + before + len(acknowledged))
 
 
+def arrived(tap, node):
+    """The server does not get to run while requests and then SIGTERM arrive: the requests were there first."""
+    node.start()
+    clients = [Client(node.port).connect() for _ in range(20)]
+    for n, client in enumerate(clients):
+        assert client.post("/transfers", element(f"here-{n}")).status == 201
+    node.process.send_signal(signal.SIGSTOP)
+    for n, client in enumerate(clients):
+        client.send(encode("POST", "/transfers", element(f"arrived-{n}")))
+    node.process.send_signal(signal.SIGTERM)
+    node.process.send_signal(signal.SIGCONT)
+    with tap.point("what had arrived before SIGTERM is done and answered"):
+        answers = [client.receive() for client in clients]
+        assert all(a.status == 201 for a in answers), [str(a) for a in answers if a.status != 201][:3]
+        assert node.process.wait(60) == 0
+
+
 def one_writer(tap, node):
     node.start()
     csv = os.path.join(node.directory, "rows.csv")
@@ -152,6 +169,7 @@ def main():
     with Node() as node:
         posted = queued(tap, node)
         under_load(tap, node, posted)
+        arrived(tap, node)
         one_writer(tap, node)
     tap.done()
 
