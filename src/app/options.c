@@ -41,6 +41,11 @@ const char *options_get(const struct options *o, const char *name)
     return o->values[i].text != NULL ? o->values[i].text : o->command->options[i].default_value;
 }
 
+bool options_given(const struct options *o, const char *name)
+{
+    return o->values[option_index(o, name)].given;
+}
+
 bool options_flag(const struct options *o, const char *name)
 {
     size_t i = option_index(o, name);

@@ -41,6 +41,7 @@ struct command_spec {
 int options_main(const struct command_spec *commands, int argc, char **argv);
 
 const char *options_get(const struct options *o, const char *name); /* the value or the default; NULL if neither */
+bool options_given(const struct options *o, const char *name); /* on the command line itself */
 bool options_flag(const struct options *o, const char *name);
 /* False after printing an error that names the option, the value and the allowed range. */
 MUST_CHECK bool options_int(const struct options *o, const char *name, int64_t least, int64_t most, int64_t *ret_value);

@@ -24,6 +24,12 @@ int store_url(const struct options *o, char *ret_url, size_t size, struct err *e
     const char *url = options_get(o, "database-url"), *data = options_get(o, "data");
     if (url != NULL && *url == '\0')
         url = NULL;
+    if (url != NULL && options_given(o, "data")) {
+        if (options_given(o, "database-url"))
+            return err_set(
+                err, ERR_CONFIG, "--data and --database-url both name a database: say one of them");
+        url = NULL; /* the command line comes before the environment */
+    }
     if (url == NULL && (data == NULL || *data == '\0'))
         return err_set(err, ERR_CONFIG, "--data is empty: name the directory of the database");
     int n = url != NULL ? snprintf(ret_url, size, "%s", url)

@@ -10,11 +10,22 @@
 
 #define BACKLOG 4096
 
+/* Digits up to 65535: getaddrinfo would take 99999 for 34463, and names of services. */
+static bool is_port(const char *text)
+{
+    unsigned long port = 0;
+    if (*text == '\0')
+        return false;
+    for (; *text >= '0' && *text <= '9' && port <= UINT16_MAX; text++)
+        port = port * 10 + (unsigned long)(*text - '0');
+    return *text == '\0' && port <= UINT16_MAX;
+}
+
 /* The host without brackets and the port, each NUL-terminated. */
 static bool split_address(const char *address, char *ret_host, size_t size, const char **ret_port)
 {
     const char *colon = strrchr(address, ':');
-    if (colon == NULL || colon == address || colon[1] == '\0')
+    if (colon == NULL || colon == address || !is_port(colon + 1))
         return false;
     const char *from = address, *to = colon;
     if (*from == '[') {
