@@ -40,15 +40,55 @@ static void make_token(struct strbuf *b)
     strbuf_char(b, digits[value << (6 - bits) & 63]);
 }
 
-static int append_line(const struct options *o, const char *path, struct str line)
+static bool read_all(int fd, struct strbuf *b)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    char part[8192];
+    ssize_t n;
+    while ((n = read(fd, part, sizeof part)) > 0)
+        strbuf_add(b, part, (size_t)n);
+    return n == 0;
+}
+
+static bool has_name(struct str text, const char *name)
+{
+    struct str line;
+    while (str_split(&text, '\n', &line)) {
+        line = str_trim(line);
+        size_t n = 0;
+        while (n < line.len && line.data[n] != ' ' && line.data[n] != '\t')
+            n++;
+        if (str_eq((struct str){line.data, n}, str_of(name)))
+            return true;
+    }
+    return false;
+}
+
+/* A server refuses a file that has a name twice, and would then not start. */
+static int append_to(const struct options *o, int fd, const char *path, const char *name, struct str line)
+{
+    struct strbuf text;
+    strbuf_init(&text);
+    bool done = read_all(fd, &text), taken = done && has_name(strbuf_view(&text), name);
+    if (done && !taken) {
+        bool cut = text.len > 0 && text.data[text.len - 1] != '\n'; /* as some editors leave it */
+        strbuf_clear(&text);
+        strbuf_c(&text, cut ? "\n" : "");
+        strbuf_add(&text, line.data, line.len);
+        done = write(fd, text.data, text.len) == (ssize_t)text.len && fsync(fd) == 0;
+    }
+    strbuf_fini(&text);
+    if (taken)
+        return options_fail(o, EXIT_USAGE,
+            "%s has a token of the name '%s' already: remove its line, or choose another name", path, name);
+    return done ? EXIT_OK : options_fail(o, EXIT_ENVIRONMENT, "cannot write %s: %s", path, strerror(errno));
+}
+
+static int append_line(const struct options *o, const char *path, const char *name, struct str line)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (fd < 0)
         return options_fail(o, EXIT_ENVIRONMENT, "cannot write %s: %s", path, strerror(errno));
-    ssize_t n = write(fd, line.data, line.len);
-    bool written = n == (ssize_t)line.len && fsync(fd) == 0;
-    int code =
-        written ? EXIT_OK : options_fail(o, EXIT_ENVIRONMENT, "cannot write %s: %s", path, strerror(errno));
+    int code = append_to(o, fd, path, name, line);
     close(fd);
     return code;
 }
@@ -88,7 +128,7 @@ static int run(const struct options *o)
     strbuf_hex(&line, sha256, sizeof sha256);
     strbuf_printf(&line, " %s\n", scopes_text);
     const char *file = options_get(o, "file");
-    int code = file != NULL ? append_line(o, file, strbuf_view(&line)) : EXIT_OK;
+    int code = file != NULL ? append_line(o, file, name, strbuf_view(&line)) : EXIT_OK;
     if (code == EXIT_OK)
         print(o, strbuf_view(&token), strbuf_view(&line));
     strbuf_fini(&token);

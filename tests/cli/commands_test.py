@@ -7,7 +7,7 @@ import struct
 import subprocess
 from datetime import datetime, timezone
 
-from cli import Desk
+from cli import BINARY, Desk
 from tap import Skip, Tap
 
 KINDS = ["opening", "revision", "transfer", "reversal", "declined", "erasure"]
@@ -309,6 +309,44 @@ def erasures(tap):
     desk.close()
 
 
+def tokens(tap):
+    desk = Desk()
+    path = desk.file("tokens")
+
+    def token(name):
+        done = subprocess.run([BINARY, "token", name, "--file", path], capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    with tap.point("token: a name is in the file once"):
+        assert token("a")[0] == 0
+        code, said = token("a")
+        assert code == 2 and "already" in said, said
+        assert token("ab")[0] == 0
+    with tap.point("token: a last line without an end stays a line"):
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        desk.file("tokens", text.rstrip("\n"))
+        assert token("b")[0] == 0
+        with open(path, encoding="utf-8") as file:
+            assert [line.split()[0] for line in file.read().splitlines()] == ["a", "ab", "b"]
+    desk.close()
+
+
+def places(tap):
+    desk = Desk()
+    elsewhere = {**os.environ, "CREDITLEDGER_DATABASE_URL": f"sqlite:{desk.file('elsewhere')}"}
+    with tap.point("--data on the command line comes before CREDITLEDGER_DATABASE_URL"):
+        desk.run("migrate", env=elsewhere)
+        assert os.path.exists(desk.database) and not os.path.exists(desk.file("elsewhere"))
+    with tap.point("--data and --database-url together are refused"):
+        done = desk.run("verify", "--database-url", f"sqlite:{desk.database}", code=None)
+        assert done.code != 0 and "one of them" in done.err, done
+    with tap.point("a port beyond 65535 is no port"):
+        for address in ("127.0.0.1:99999", "127.0.0.1:65536", "127.0.0.1:http", "127.0.0.1:-1", "127.0.0.1:"):
+            assert "no address to listen on" in desk.run("serve", "--listen", address, code=3).err, address
+    desk.close()
+
+
 def helps(tap):
     desk = Desk()
     with tap.point("every command explains itself"):
@@ -324,6 +362,8 @@ def main():
     exports(tap)
     backups(tap)
     erasures(tap)
+    tokens(tap)
+    places(tap)
     helps(tap)
     tap.done()
 
