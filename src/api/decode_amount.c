@@ -63,7 +63,7 @@ static bool from_real(double value, const char *field, struct fault *fault)
     const double integers_from = 9007199254740992.0; /* 2^53: no double beyond has decimals */
     bool whole = value >= integers_from || value <= -integers_from || (double)(int64_t)value == value;
     return fault_set(fault, whole ? REFUSAL_AMOUNT_EXPONENT : REFUSAL_AMOUNT_FRACTIONAL, field,
-        "%.15g is not written as an integer.", value);
+        "The number is %.15g, written with a point or an exponent.", value);
 }
 
 bool decode_balance(const json_t *value, const char *field, int64_t *ret_amount_minor, struct fault *fault)

@@ -83,6 +83,9 @@ static struct str declined_detail(
     if (refusal == REFUSAL_REVERSAL_EXCEEDS)
         return arena_printf(
             arena, "%lld was to be reversed; less is left.", (long long)record->declined_amount);
+    if (refusal == REFUSAL_ACCOUNT_FROZEN || refusal == REFUSAL_ACCOUNT_CLOSED)
+        return arena_printf(
+            arena, "Account %s was %s.", id, refusal == REFUSAL_ACCOUNT_FROZEN ? "frozen" : "closed");
     return arena_printf(arena, "Account %s refused.", id);
 }
 

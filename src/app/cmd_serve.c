@@ -113,9 +113,8 @@ static int read_options(struct server *s)
     s->config.token_file = options_get(o, "token-file");
     if (s->config.token_file == NULL && !options_flag(o, "insecure") && !listen_is_loopback(s->config.listen))
         return options_fail(o, EXIT_USAGE,
-            "--listen %s is reachable from other machines: name a --token-file ('creditledger token "
-            "--help'), or say "
-            "--insecure if everybody who gets there may post and read",
+            "--listen %s is not the loopback address, and other machines may reach it: name a --token-file "
+            "('creditledger token --help'), or say --insecure if everybody who gets there may post and read",
             s->config.listen);
     return EXIT_OK;
 }

@@ -157,8 +157,9 @@ static void print_totals(struct trial *t)
         for (size_t type = 1; type < TYPES; type++)
             if (by_type[type].accounts > 0) {
                 print_amounts(by_type[type].debit, by_type[type].credit, asset->scale, true);
-                printf(" %-8s %-9s %" PRIu64 " accounts\n", asset->code,
-                    account_type_name((enum account_type)type), by_type[type].accounts);
+                printf(" %-8s %-9s %" PRIu64 " account%s\n", asset->code,
+                    account_type_name((enum account_type)type), by_type[type].accounts,
+                    by_type[type].accounts == 1 ? "" : "s");
             }
         bool equal = by_type[0].debit == by_type[0].credit;
         print_amounts(by_type[0].debit, by_type[0].credit, asset->scale, false);

@@ -50,9 +50,9 @@
         "Remove or correct the field named in the detail.")                                                   \
     X(MISSING_FIELD, missing_field, 116, 400, REQUEST, "Missing field", "Add the field named in the detail.") \
     X(INVALID_FIELD, invalid_field, 117, 400, REQUEST, "Invalid field",                                       \
-        "Correct the field named in the detail.")                                                             \
+        "Correct it as the detail says; 'field' says where it stands.")                                       \
     X(INVALID_PARAMETER, invalid_parameter, 118, 400, REQUEST, "Invalid query parameter or header",           \
-        "Correct the parameter named in the detail.")                                                         \
+        "Correct it as the detail says; 'field' says where it stands.")                                       \
     X(INVALID_CURSOR, invalid_cursor, 119, 400, REQUEST, "Invalid cursor",                                    \
         "Pass a cursor exactly as an answer of this list gave it, with the same filters.")                    \
     X(IDEMPOTENCY_KEY_CONFLICT, idempotency_key_conflict, 120, 400, REQUEST, "Two different idempotency keys",  \
