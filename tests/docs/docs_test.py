@@ -122,8 +122,8 @@ def check_codes(tap):
 def check_files(tap, operations):
     store = read("src/app/store.c")
     tap.check("names of the data directory's files are the program's",
-              [] if '"ledger.db"' in store and '"%s.lock"' in store
-              and "`ledger.db`" in operations and "`ledger.db.lock`" in operations else ["they differ"])
+              [] if '"ledger.db"' in store and '"%s/lock"' in store
+              and "`ledger.db`" in operations and "`lock`" in operations else ["they differ"])
 
 
 def main():
