@@ -16,10 +16,10 @@
 struct service;
 
 struct service_config {
-    const char *database_url;   /* for the readers' handles */
+    const char *database_url; /* for the readers' handles */
     struct engine *engine;
     struct catalog *catalog;
-    struct metrics *metrics;    /* may be NULL */
+    struct metrics *metrics;     /* may be NULL */
     const struct tokens *tokens; /* NULL: everybody may do everything */
     size_t readers;
     int64_t (*now)(void *environment);
@@ -35,7 +35,8 @@ struct service_call {
     void *state;               /* the service's */
 };
 
-MUST_CHECK int service_new(const struct service_config *config, struct service **ret_service, struct err *err);
+MUST_CHECK int service_new(
+    const struct service_config *config, struct service **ret_service, struct err *err);
 /* All calls must have been finished. */
 void service_free(struct service *service);
 /* New writes and waits are answered `shutting_down`; waiting reads are released. */
@@ -56,6 +57,7 @@ void service_cancel(struct service *service, struct service_call *call);
 void service_tick(struct service *service);
 
 /* begin .. finish in one, waiting; streams are gathered into one body. For tests and the command line. */
-void service_sync(struct service *service, const struct api_request *request, struct api_response *ret_response);
+void service_sync(
+    struct service *service, const struct api_request *request, struct api_response *ret_response);
 
 #endif

@@ -7,7 +7,7 @@
 #include "base/str.h"
 
 struct static_file {
-    const char *path;         /* "/openapi.yaml", "/api", "/api/swagger-ui-bundle.js" */
+    const char *path; /* "/openapi.yaml", "/api", "/api/swagger-ui-bundle.js" */
     const char *content_type;
     struct str bytes;
 };

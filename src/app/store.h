@@ -8,17 +8,19 @@
 #include "app/options.h"
 #include "engine/engine.h"
 
+/* clang-format off */
 /* --data and --database-url, for the option tables of all commands. */
 #define STORE_OPTIONS                                                                                         \
     {"data", "DIR", "directory of the embedded database", "CREDITLEDGER_DATA", "creditledger-data", "@dir"},  \
     {"database-url", "URL", "sqlite:PATH or memory:NAME instead of --data", "CREDITLEDGER_DATABASE_URL", NULL, NULL}
+/* clang-format on */
 
 struct store {
-    char url[4200];         /* journal URL */
-    int lock_fd;            /* -1: not locked */
+    char url[4200]; /* journal URL */
+    int lock_fd;    /* -1: not locked */
     struct journal *journal;
     struct catalog *catalog;
-    struct engine *engine;  /* store_open_engine only */
+    struct engine *engine; /* store_open_engine only */
     struct metrics *metrics;
 };
 
@@ -30,8 +32,8 @@ MUST_CHECK int store_open_read(const struct options *o, struct store *ret_store,
  * as needed, catalog, metrics, and an engine that is not started. */
 MUST_CHECK int store_open_engine(const struct options *o, struct store *ret_store, struct err *err);
 /* The same; of `tuning` (NULL: nothing) the sizes that are not 0 and the `committed` hook are taken. */
-MUST_CHECK int store_open_tuned(const struct options *o, const struct engine_config *tuning,
-    struct store *ret_store, struct err *err);
+MUST_CHECK int store_open_tuned(
+    const struct options *o, const struct engine_config *tuning, struct store *ret_store, struct err *err);
 /* An engine that was started has been stopped before. A store of zeros, never opened, is fine. */
 void store_close(struct store *store);
 

@@ -9,7 +9,12 @@
 #include "base/limits.h"
 #include "base/str.h"
 
-enum scope { SCOPE_NONE = 0, SCOPE_READ = 1, SCOPE_POST = 2, SCOPE_ADMIN = 4 }; /* admin includes the others */
+enum scope {
+    SCOPE_NONE = 0,
+    SCOPE_READ = 1,
+    SCOPE_POST = 2,
+    SCOPE_ADMIN = 4
+}; /* admin includes the others */
 
 struct token {
     char name[LIMIT_ACTOR_MAX + 1];

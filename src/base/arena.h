@@ -19,10 +19,11 @@ struct arena {
 
 void arena_init(struct arena *a, size_t chunk_size); /* allocates nothing yet; 0 takes the default of 4 KiB */
 void arena_fini(struct arena *a);
-void arena_reset(struct arena *a);             /* keeps one chunk */
+void arena_reset(struct arena *a);               /* keeps one chunk */
 void *arena_alloc(struct arena *a, size_t size); /* zeroed, aligned for any type; never NULL */
 void *arena_copy(struct arena *a, const void *bytes, size_t size);
-struct str arena_str(struct arena *a, struct str s);  /* a copy with a NUL behind it; STR_NONE stays STR_NONE */
+struct str arena_str(
+    struct arena *a, struct str s); /* a copy with a NUL behind it; STR_NONE stays STR_NONE */
 struct str arena_printf(struct arena *a, const char *format, ...) PRINTF_LIKE(2, 3);
 
 #define ARENA_NEW(a, type) ((type *)arena_alloc((a), sizeof(type)))

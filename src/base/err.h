@@ -12,12 +12,12 @@
 #include <stdarg.h>
 
 enum err_code {
-    ERR_IO = -1,          /* the disk or the operating system failed; the outcome is as if nothing was asked */
-    ERR_FULL = -2,        /* no space left: retry when there is */
-    ERR_BUSY = -3,        /* another process holds what is needed: retry */
-    ERR_CORRUPT = -4,     /* stored data contradict themselves */
-    ERR_CONFIG = -5,      /* the operator asked for something that cannot be */
-    ERR_CONFLICT = -6,    /* the journal moved on under us, or refused a record: reload heads and decide again */
+    ERR_IO = -1,       /* the disk or the operating system failed; the outcome is as if nothing was asked */
+    ERR_FULL = -2,     /* no space left: retry when there is */
+    ERR_BUSY = -3,     /* another process holds what is needed: retry */
+    ERR_CORRUPT = -4,  /* stored data contradict themselves */
+    ERR_CONFIG = -5,   /* the operator asked for something that cannot be */
+    ERR_CONFLICT = -6, /* the journal moved on under us, or refused a record: reload heads and decide again */
     ERR_NOT_FOUND = -7,   /* what was asked for does not exist */
     ERR_TIMEOUT = -8,     /* the deadline passed */
     ERR_UNSUPPORTED = -9, /* written by a newer version, or a feature this build lacks */
@@ -43,17 +43,17 @@ int err_wrap(struct err *err, const char *format, ...) PRINTF_LIKE(2, 3);
 _Noreturn void invariant_failed(const char *file, int line, const char *condition, const char *format, ...)
     PRINTF_LIKE(4, 5);
 
-#define INVARIANT(condition)                                                                                  \
-    do {                                                                                                      \
-        if (__builtin_expect(!(condition), 0))                                                                \
-            invariant_failed(__FILE__, __LINE__, #condition, "%s", "");                                       \
+#define INVARIANT(condition) \
+    do { \
+        if (__builtin_expect(!(condition), 0)) \
+            invariant_failed(__FILE__, __LINE__, #condition, "%s", ""); \
     } while (0)
 
 /* The same with the ids that make the report useful: INVARIANT_F(v == 1, "account %llu", n). */
-#define INVARIANT_F(condition, ...)                                                                           \
-    do {                                                                                                      \
-        if (__builtin_expect(!(condition), 0))                                                                \
-            invariant_failed(__FILE__, __LINE__, #condition, __VA_ARGS__);                                    \
+#define INVARIANT_F(condition, ...) \
+    do { \
+        if (__builtin_expect(!(condition), 0)) \
+            invariant_failed(__FILE__, __LINE__, #condition, __VA_ARGS__); \
     } while (0)
 
 #endif

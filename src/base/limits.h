@@ -5,6 +5,9 @@
 #ifndef CREDITLEDGER_BASE_LIMITS_H
 #define CREDITLEDGER_BASE_LIMITS_H
 
+/* A limit a line, as tests read them. */
+/* clang-format off */
+
 /* Money: room is left above so that a sum of two in-range numbers cannot overflow 64 bits. */
 #define LIMIT_AMOUNT_MAX INT64_C(4000000000000000000)
 #define LIMIT_ASSET_SCALE_MAX 18
@@ -48,5 +51,7 @@
 #define LIMIT_LEDGERS_MAX 65535
 #define LIMIT_ASSETS_MAX 65535
 #define LIMIT_TOKENS_MAX 10000
+
+/* clang-format on */
 
 #endif

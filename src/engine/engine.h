@@ -77,7 +77,8 @@ void engine_call(struct engine *engine, struct submission *submission);
 /* False after a failed batch until an append succeeds: /readyz. While there are no commands the engine's thread
  * tries an empty one every second: who asks /readyz before sending anything would otherwise wait for ever. */
 bool engine_healthy(const struct engine *engine);
-bool engine_started(const struct engine *engine); /* it has its thread; else engine_step() is for the caller */
+bool engine_started(
+    const struct engine *engine); /* it has its thread; else engine_step() is for the caller */
 size_t engine_queue_depth(const struct engine *engine); /* commands waiting */
 
 #endif

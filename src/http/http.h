@@ -17,12 +17,12 @@ struct http_server;
 struct http_exchange;
 
 struct http_config {
-    const char *listen;        /* "127.0.0.1:4000", "[::1]:0" (0: any free port), "0.0.0.0:80" */
-    size_t connections_max;    /* 0 takes LIMIT_CONNECTIONS_DEFAULT */
-    size_t bodies_max;         /* bytes of the bodies of all requests in progress; 0 takes LIMIT_BODIES_DEFAULT */
-    int request_timeout_ms;    /* from the first byte of a request to its last; 0: 30 000 */
-    int idle_timeout_ms;       /* a kept-alive connection without a request; 0: 75 000 */
-    int reply_timeout_ms;      /* a suspended exchange without a reply is answered 503; 0: 60 000 */
+    const char *listen;     /* "127.0.0.1:4000", "[::1]:0" (0: any free port), "0.0.0.0:80" */
+    size_t connections_max; /* 0 takes LIMIT_CONNECTIONS_DEFAULT */
+    size_t bodies_max; /* bytes of the bodies of all requests in progress; 0 takes LIMIT_BODIES_DEFAULT */
+    int request_timeout_ms; /* from the first byte of a request to its last; 0: 30 000 */
+    int idle_timeout_ms;    /* a kept-alive connection without a request; 0: 75 000 */
+    int reply_timeout_ms;   /* a suspended exchange without a reply is answered 503; 0: 60 000 */
     /* The most a body may have; the route decides before the body arrives. */
     size_t (*body_limit)(void *ctx, enum api_method method, struct str path);
     /* On the loop's thread, once a whole request is there. It must lead to exactly one http_reply, or one

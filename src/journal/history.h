@@ -10,15 +10,16 @@
 #include "journal/journal.h"
 
 /* The last seq recorded at or before `instant`, 0 if none. */
-MUST_CHECK int history_seq_at(struct journal *j, uint32_t ledger, int64_t instant, uint64_t *ret_seq, struct err *err);
+MUST_CHECK int history_seq_at(
+    struct journal *j, uint32_t ledger, int64_t instant, uint64_t *ret_seq, struct err *err);
 /* The account's last version in a record up to and including `seq`, 0 if it was not open yet. */
-MUST_CHECK int history_version_at(struct journal *j, const struct account *account, uint64_t seq,
-    uint64_t *ret_version, struct err *err);
+MUST_CHECK int history_version_at(
+    struct journal *j, const struct account *account, uint64_t seq, uint64_t *ret_version, struct err *err);
 
 struct history_balance {
     struct amounts amounts;
-    uint64_t version; /* the last version that counts by recorded time; 0: none */
-    uint64_t seq;     /* its record */
+    uint64_t version;   /* the last version that counts by recorded time; 0: none */
+    uint64_t seq;       /* its record */
     struct floor floor; /* in force at that version; if version is 0, none */
 };
 
@@ -31,10 +32,10 @@ enum history_axis { AXIS_RECORDED, AXIS_EFFECTIVE };
 /* Where a page of a statement goes on. All zero: at the start. */
 struct history_position {
     bool started;
-    int64_t instant;           /* of the last line given, on the axis */
-    uint64_t version;          /* of the last line given */
-    uint64_t known_version;    /* the statement sees versions up to this one, on every page */
-    struct amounts running;    /* after the last line given */
+    int64_t instant;        /* of the last line given, on the axis */
+    uint64_t version;       /* of the last line given */
+    uint64_t known_version; /* the statement sees versions up to this one, on every page */
+    struct amounts running; /* after the last line given */
 };
 
 struct history_line {
@@ -47,7 +48,8 @@ struct history_line {
 struct history_statement {
     struct amounts opening; /* of the whole period, not of the page */
     struct amounts closing;
-    struct history_line *lines; /* entries that moved something, in order of the axis; backdated ones in their place */
+    struct history_line
+        *lines; /* entries that moved something, in order of the axis; backdated ones in their place */
     size_t n_lines;
     bool more;
     struct history_position next; /* valid if more */

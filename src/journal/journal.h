@@ -23,12 +23,12 @@ enum journal_mode { JOURNAL_READ, JOURNAL_WRITE };
 
 struct journal_options {
     enum journal_mode mode;
-    bool create;          /* make the database and bring its schema up to date; else it must be current */
-    int64_t now;          /* created_at of what `create` makes (ledger `main`) */
-    size_t cache_bytes;   /* page cache; 0 takes the backend's default */
-    int busy_timeout_ms;  /* how long to wait for a lock another process holds; 0 takes the default */
-    const char *vfs;      /* sqlite, tests: name of a registered VFS; NULL otherwise */
-    bool unsafe_no_sync;  /* sqlite, tests that must turn red: synchronous=OFF */
+    bool create;         /* make the database and bring its schema up to date; else it must be current */
+    int64_t now;         /* created_at of what `create` makes (ledger `main`) */
+    size_t cache_bytes;  /* page cache; 0 takes the backend's default */
+    int busy_timeout_ms; /* how long to wait for a lock another process holds; 0 takes the default */
+    const char *vfs;     /* sqlite, tests: name of a registered VFS; NULL otherwise */
+    bool unsafe_no_sync; /* sqlite, tests that must turn red: synchronous=OFF */
 };
 
 /* One row of `ledger`: a namespace with its own seq, accounts, keys and hash chain. */
@@ -93,7 +93,8 @@ struct journal_ops {
     int (*ledgers)(struct journal *j, journal_ledger_visit *visit, void *ctx, struct err *err);
     int (*assets)(struct journal *j, journal_asset_visit *visit, void *ctx, struct err *err);
     int (*head)(struct journal *j, uint32_t ledger, struct ledger_head *ret_head, struct err *err);
-    int (*accounts_fetch)(struct journal *j, struct account_want *wants, size_t n, struct arena *arena, struct err *err);
+    int (*accounts_fetch)(
+        struct journal *j, struct account_want *wants, size_t n, struct arena *arena, struct err *err);
     int (*keys_fetch)(struct journal *j, struct key_want *wants, size_t n, struct err *err);
     /* A whole record; text.body and salt only if with_text and not erased. ERR_NOT_FOUND. */
     int (*record)(struct journal *j, uint32_t ledger, uint64_t seq, bool with_text, struct arena *arena,
@@ -110,8 +111,8 @@ struct journal_ops {
     int (*accounts)(struct journal *j, uint32_t ledger, uint64_t after_number, size_t limit,
         journal_account_visit *visit, void *ctx, struct err *err);
     /* One version of an account. ERR_NOT_FOUND. */
-    int (*entry)(struct journal *j, uint32_t ledger, uint64_t account, uint64_t version, struct entry *ret_entry,
-        uint64_t *ret_seq, struct err *err);
+    int (*entry)(struct journal *j, uint32_t ledger, uint64_t account, uint64_t version,
+        struct entry *ret_entry, uint64_t *ret_seq, struct err *err);
     /* Versions first..last of an account, ascending, or descending if `descending`. */
     int (*entries)(struct journal *j, uint32_t ledger, uint64_t account, uint64_t first, uint64_t last,
         bool descending, journal_entry_visit *visit, void *ctx, struct err *err);
@@ -121,7 +122,8 @@ struct journal_ops {
         int64_t from, int64_t to, int64_t after_effective, uint64_t after_version, journal_entry_visit *visit,
         void *ctx, struct err *err);
     /* recorded_at of one record. ERR_NOT_FOUND. */
-    int (*recorded_at)(struct journal *j, uint32_t ledger, uint64_t seq, int64_t *ret_instant, struct err *err);
+    int (*recorded_at)(
+        struct journal *j, uint32_t ledger, uint64_t seq, int64_t *ret_instant, struct err *err);
 
     /* Streams records from_seq.. in order; scan_next gives NULL at the end. One scan at a time a handle; the records
      * live until the next call of scan_next (they are in the scan's own arena). */
@@ -133,7 +135,8 @@ struct journal_ops {
     /* What the database can tell about itself: schema version, missing triggers, page damage; one note a finding. */
     int (*self_check)(struct journal *j, journal_note_visit *visit, void *ctx, struct err *err);
     /* A consistent copy to a new file, beside a live writer. */
-    int (*backup)(struct journal *j, const char *path, journal_progress *progress, void *ctx, struct err *err);
+    int (*backup)(
+        struct journal *j, const char *path, journal_progress *progress, void *ctx, struct err *err);
 
     /* --- JOURNAL_WRITE only ------------------------------------------------------------------------------------ */
     /*
@@ -156,14 +159,14 @@ struct journal {
  * ERR_CONFIG for anything else; ERR_NOT_FOUND when it does not exist and `create` is off; ERR_UNSUPPORTED when its
  * schema is newer than this program.
  */
-MUST_CHECK int journal_open(const char *url, const struct journal_options *options, struct journal **ret_journal,
-    struct err *err);
+MUST_CHECK int journal_open(
+    const char *url, const struct journal_options *options, struct journal **ret_journal, struct err *err);
 void journal_close(struct journal *journal); /* NULL is fine */
 
 /* The backends' constructors, for journal_open(). `path` and `name` are what follows the scheme. */
-MUST_CHECK int journal_sqlite_open(const char *path, const struct journal_options *options,
-    struct journal **ret_journal, struct err *err);
-MUST_CHECK int journal_memory_open(const char *name, const struct journal_options *options,
-    struct journal **ret_journal, struct err *err);
+MUST_CHECK int journal_sqlite_open(
+    const char *path, const struct journal_options *options, struct journal **ret_journal, struct err *err);
+MUST_CHECK int journal_memory_open(
+    const char *name, const struct journal_options *options, struct journal **ret_journal, struct err *err);
 
 #endif

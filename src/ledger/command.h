@@ -10,13 +10,13 @@
 #include "ledger/account.h"
 
 /* X(NAME, name, number). The number enters the request hash. */
-#define COMMAND_TABLE(X)                                                                                      \
-    X(CREATE_LEDGER, create_ledger, 1)                                                                        \
-    X(DECLARE_ASSET, declare_asset, 2)                                                                        \
-    X(OPEN_ACCOUNT, open_account, 3)                                                                          \
-    X(REVISE_ACCOUNT, revise_account, 4)                                                                      \
-    X(POST, post, 5)                                                                                          \
-    X(REVERSE, reverse, 6)                                                                                    \
+#define COMMAND_TABLE(X) \
+    X(CREATE_LEDGER, create_ledger, 1) \
+    X(DECLARE_ASSET, declare_asset, 2) \
+    X(OPEN_ACCOUNT, open_account, 3) \
+    X(REVISE_ACCOUNT, revise_account, 4) \
+    X(POST, post, 5) \
+    X(REVERSE, reverse, 6) \
     X(ERASE, erase, 7)
 
 enum command_op {
@@ -102,7 +102,7 @@ struct command {
     enum command_op op;
     struct str ledger; /* its name */
     bool dry_run;
-    struct str idempotency_key; /* STR_NONE if none */
+    struct str idempotency_key;     /* STR_NONE if none */
     uint8_t request_hash[HASH_LEN]; /* journal/digest.h fills it from command_canonical() */
     bool has_effective_at;
     int64_t effective_at;

@@ -20,18 +20,18 @@
 #define RECORD_FORMAT 1 /* of the canonical bytes, docs/record-format.md */
 
 /* X(NAME, name, number). Numbers are stored; the last seven have their place in the format and no command yet. */
-#define RECORD_KIND_TABLE(X)                                                                                  \
-    X(OPENING, opening, 1)                                                                                    \
-    X(REVISION, revision, 2)                                                                                  \
-    X(TRANSFER, transfer, 3)                                                                                  \
-    X(REVERSAL, reversal, 4)                                                                                  \
-    X(DECLINED, declined, 5)                                                                                  \
-    X(ERASURE, erasure, 6)                                                                                    \
-    X(HOLD, hold, 7)                                                                                          \
-    X(CAPTURE, capture, 8)                                                                                    \
-    X(VOID, void, 9)                                                                                          \
-    X(GRANT, grant, 10)                                                                                       \
-    X(EXPIRY, expiry, 11)                                                                                     \
+#define RECORD_KIND_TABLE(X) \
+    X(OPENING, opening, 1) \
+    X(REVISION, revision, 2) \
+    X(TRANSFER, transfer, 3) \
+    X(REVERSAL, reversal, 4) \
+    X(DECLINED, declined, 5) \
+    X(ERASURE, erasure, 6) \
+    X(HOLD, hold, 7) \
+    X(CAPTURE, capture, 8) \
+    X(VOID, void, 9) \
+    X(GRANT, grant, 10) \
+    X(EXPIRY, expiry, 11) \
     X(EXCHANGE, exchange, 12)
 
 enum record_kind {
@@ -41,11 +41,11 @@ enum record_kind {
 };
 
 /* X(NAME, name, number, side). side: 1 credit-normal, -1 debit-normal. */
-#define ACCOUNT_TYPE_TABLE(X)                                                                                 \
-    X(ASSET, asset, 1, -1)                                                                                    \
-    X(LIABILITY, liability, 2, 1)                                                                             \
-    X(EQUITY, equity, 3, 1)                                                                                   \
-    X(INCOME, income, 4, 1)                                                                                   \
+#define ACCOUNT_TYPE_TABLE(X) \
+    X(ASSET, asset, 1, -1) \
+    X(LIABILITY, liability, 2, 1) \
+    X(EQUITY, equity, 3, 1) \
+    X(INCOME, income, 4, 1) \
     X(EXPENSE, expense, 5, -1)
 
 enum account_type {
@@ -125,13 +125,14 @@ struct record {
     uint32_t ledger;
     uint64_t seq;
     enum record_kind kind;
-    struct uuid id;             /* its counter is `seq` */
-    struct str idempotency_key; /* STR_NONE if none */
+    struct uuid id;                 /* its counter is `seq` */
+    struct str idempotency_key;     /* STR_NONE if none */
     uint8_t request_hash[HASH_LEN]; /* counts only with a key */
     int64_t effective_at, recorded_at;
-    struct str reference;  /* STR_NONE if none */
-    uint64_t related_seq;  /* reversal: what it reverses; erasure: what it erased; declined reversal too; 0 if none */
-    struct str actor;      /* name of the token; STR_NONE if none */
+    struct str reference; /* STR_NONE if none */
+    uint64_t
+        related_seq; /* reversal: what it reverses; erasure: what it erased; declined reversal too; 0 if none */
+    struct str actor; /* name of the token; STR_NONE if none */
     bool has_trace;
     uint8_t trace_id[TRACE_ID_LEN];
     uint32_t refusal;        /* declined: the number of ledger/refusal.h; else 0 */
@@ -146,10 +147,10 @@ struct record {
     uint8_t hash[HASH_LEN]; /* SHA-256(previous record's hash || canonical bytes) */
 };
 
-const char *record_kind_name(enum record_kind kind);     /* NULL if unknown */
-const char *account_type_name(enum account_type type);   /* NULL if unknown */
+const char *record_kind_name(enum record_kind kind);   /* NULL if unknown */
+const char *account_type_name(enum account_type type); /* NULL if unknown */
 bool account_type_parse(struct str name, enum account_type *ret_type);
-int account_type_side(enum account_type type);           /* 1 or -1 */
+int account_type_side(enum account_type type); /* 1 or -1 */
 const char *account_status_name(enum account_status status);
 bool account_status_parse(struct str name, enum account_status *ret_status);
 

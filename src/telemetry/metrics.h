@@ -9,31 +9,31 @@
 #include "base/str.h"
 
 /* X(NAME, exposed name, help) */
-#define METRIC_COUNTERS(X)                                                                                    \
-    X(POSTINGS, "creditledger_postings_total", "Postings committed")                                          \
-    X(RECORDS, "creditledger_records_total", "Journal records committed")                                     \
-    X(REPLAYS, "creditledger_idempotent_replays_total", "Answers given again for a known idempotency key")    \
-    X(COMMITS, "creditledger_commits_total", "Database transactions committed")                               \
-    X(COMMIT_FAILURES, "creditledger_commit_failures_total", "Database transactions that failed")             \
-    X(QUEUE_REFUSED, "creditledger_queue_refused_total", "Submissions refused because the queue was full")    \
-    X(CACHE_HITS, "creditledger_account_cache_hits_total", "Account heads found in memory")                   \
-    X(CACHE_MISSES, "creditledger_account_cache_misses_total", "Account heads read from the journal")         \
+#define METRIC_COUNTERS(X) \
+    X(POSTINGS, "creditledger_postings_total", "Postings committed") \
+    X(RECORDS, "creditledger_records_total", "Journal records committed") \
+    X(REPLAYS, "creditledger_idempotent_replays_total", "Answers given again for a known idempotency key") \
+    X(COMMITS, "creditledger_commits_total", "Database transactions committed") \
+    X(COMMIT_FAILURES, "creditledger_commit_failures_total", "Database transactions that failed") \
+    X(QUEUE_REFUSED, "creditledger_queue_refused_total", "Submissions refused because the queue was full") \
+    X(CACHE_HITS, "creditledger_account_cache_hits_total", "Account heads found in memory") \
+    X(CACHE_MISSES, "creditledger_account_cache_misses_total", "Account heads read from the journal") \
     X(DATABASE_ERRORS, "creditledger_database_errors_total", "Errors reported by the database")
 
-#define METRIC_GAUGES(X)                                                                                      \
-    X(QUEUE_DEPTH, "creditledger_queue_depth", "Commands waiting for the engine")                             \
-    X(CONNECTIONS, "creditledger_http_connections", "Open client connections")                                \
-    X(ACCOUNTS, "creditledger_accounts", "Accounts opened")                                                   \
-    X(ACCOUNTS_WITHOUT_FLOOR, "creditledger_accounts_without_floor",                                          \
-        "Accounts that may go negative without limit, @world excluded")                                       \
-    X(CACHED_ACCOUNTS, "creditledger_cached_accounts", "Account heads in memory")                             \
+#define METRIC_GAUGES(X) \
+    X(QUEUE_DEPTH, "creditledger_queue_depth", "Commands waiting for the engine") \
+    X(CONNECTIONS, "creditledger_http_connections", "Open client connections") \
+    X(ACCOUNTS, "creditledger_accounts", "Accounts opened") \
+    X(ACCOUNTS_WITHOUT_FLOOR, "creditledger_accounts_without_floor", \
+        "Accounts that may go negative without limit, @world excluded") \
+    X(CACHED_ACCOUNTS, "creditledger_cached_accounts", "Account heads in memory") \
     X(READY, "creditledger_ready", "1 if the server takes writes")
 
-#define METRIC_HISTOGRAMS(X)                                                                                  \
-    X(REQUEST_WRITE, "creditledger_http_request_seconds{class=\"write\"}", "HTTP request to response")         \
-    X(REQUEST_READ, "creditledger_http_request_seconds{class=\"read\"}", "HTTP request to response")           \
-    X(POSTING, "creditledger_posting_seconds", "Command queued to answered")                                  \
-    X(COMMIT, "creditledger_commit_seconds", "Append of one batch, fsync included")                           \
+#define METRIC_HISTOGRAMS(X) \
+    X(REQUEST_WRITE, "creditledger_http_request_seconds{class=\"write\"}", "HTTP request to response") \
+    X(REQUEST_READ, "creditledger_http_request_seconds{class=\"read\"}", "HTTP request to response") \
+    X(POSTING, "creditledger_posting_seconds", "Command queued to answered") \
+    X(COMMIT, "creditledger_commit_seconds", "Append of one batch, fsync included") \
     X(BATCH, "creditledger_batch_commands", "Commands in one batch")
 
 enum metric_counter {
