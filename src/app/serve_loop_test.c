@@ -42,7 +42,8 @@ static void *run(void *arg)
     return NULL;
 }
 
-static void start(int grace_ms)
+/* All of it, but nobody looks yet at what arrives. */
+static void prepare(int grace_ms)
 {
     struct journal_options options = {.mode = JOURNAL_WRITE, .create = true, .now = store_now(NULL)};
     struct err err = {0};
@@ -68,8 +69,18 @@ static void start(int grace_ms)
     if (serve_loop_new(&serving, &loop, &err) != 0)
         fail_msg("%s", err.message);
     assert_int_equal(engine_start(engine, &err), 0);
+}
+
+static void go(void)
+{
     assert_int_equal(pthread_create(&runner, NULL, run, NULL), 0);
     running = true;
+}
+
+static void start(int grace_ms)
+{
+    prepare(grace_ms);
+    go();
 }
 
 static int setup(void **state)
@@ -307,6 +318,21 @@ static void test_stopping_answers_what_is_there(void **state)
     assert_true(store_now(NULL) - began < 9000000);
 }
 
+/* The loop hears of the requests and of the end in one breath. */
+static void test_what_had_arrived_is_done(void **state)
+{
+    (void)state;
+    stop();
+    prepare(10000);
+    int first = client(), second = client();
+    send_request(first, "POST", "/accounts", JSON, STR("{\"currency\":\"USD\",\"externalId\":\"a\"}"));
+    send_request(second, "POST", "/accounts", JSON, STR("{\"currency\":\"USD\",\"externalId\":\"b\"}"));
+    serve_loop_stop(loop);
+    go();
+    expect(receive(first), "HTTP/1.1 201");
+    expect(receive(second), "HTTP/1.1 201");
+}
+
 static void test_a_grace_of_nothing_leaves_nothing_behind(void **state)
 {
     (void)state;
@@ -368,6 +394,7 @@ int main(void)
         T(test_a_client_that_goes_away_amid_a_stream),
         T(test_a_wait_ends_with_the_commit),
         T(test_stopping_answers_what_is_there),
+        T(test_what_had_arrived_is_done),
         T(test_a_grace_of_nothing_leaves_nothing_behind),
         T(test_tokens_are_read_again),
     };
