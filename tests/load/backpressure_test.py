@@ -85,15 +85,15 @@ def tiny_queue(tap):
         return "POST", "/transfers", {"from": "@world", "to": "ext:w0", "amount": 1, "currency": "USD",
                                       "idempotencyKey": f"{who}-{n}"}
 
-    with Node("--queue", "8") as node:
+    with Node("--queue", "1") as node:
         node.start()
         client = Client(node.port)
         open_wallets(client, 1, 0)
         with Watch(node) as watch:
-            with tap.point("a queue of 8 and 200 clients: 503 queue_full with Retry-After, the others posted"):
+            with tap.point("a queue of one and 200 clients: 503 queue_full with Retry-After, the others posted"):
                 Flood(node.port, CLIENTS, make, took).run()
                 print(f"# {len(acknowledged)} posted, {len(refused)} refused")
-                assert len(acknowledged) > 50 and len(refused) > 50, (len(acknowledged), len(refused))
+                assert len(acknowledged) > 50 and len(refused) > 5, (len(acknowledged), len(refused))
                 for answer in refused:
                     check_refusal(answer)
         with tap.point("its memory stays"):

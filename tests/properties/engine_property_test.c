@@ -716,7 +716,7 @@ static void run_seeds(bool faults)
     for (uint64_t seed = only ? only : 1; seed <= (only ? only : n); seed++)
         run_one(seed, faults);
     print_message(
-        "%u commands, %u records, %u of them declines; %u replays, %u batches failed, %u of them written "
+        "# %u commands, %u records, %u of them declines; %u replays, %u batches failed, %u of them written "
         "all the same, %u reads failed, %u conflicts, %u restarts\n",
         seen.commands, seen.records, seen.declined, seen.replays, seen.failures, seen.unknown,
         seen.reads_failed, seen.conflicts, seen.restarts);

@@ -670,7 +670,7 @@ static void every_answer_stands(void **state)
     for (uint64_t seed = only ? only : 1; seed <= (only ? only : n); seed++)
         (void)run_one(seed, false);
     print_message(
-        "%u worlds, %u power failures, %u restarts, %u answers, %u declines among them; %u messages lost, "
+        "# %u worlds, %u power failures, %u restarts, %u answers, %u declines among them; %u messages lost, "
         "%u doubled, %u to be sent again\n",
         total.runs, total.power, total.restarts, total.answers, total.declined, total.lost, total.doubled,
         total.again);
@@ -704,7 +704,7 @@ static void without_syncs_the_loss_is_seen(void **state)
     unsigned lost = 0;
     for (uint64_t seed = 1; seed <= 8; seed++)
         lost += !survives_without_syncs(seed);
-    print_message("%u of 8 worlds lost something\n", lost);
+    print_message("# %u of 8 worlds lost something\n", lost);
     assert_true(lost > 4);
 }
 
