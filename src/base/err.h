@@ -22,6 +22,9 @@ enum err_code {
     ERR_TIMEOUT = -8,     /* the deadline passed */
     ERR_UNSUPPORTED = -9, /* written by a newer version, or a feature this build lacks */
     ERR_CANCELLED = -10,  /* stopped on request */
+    ERR_DUPLICATE = -11,  /* an idempotency key of the batch is in the journal already */
+    ERR_UNKNOWN = -12,    /* the connection broke while committing: done or not, nobody knows yet */
+    ERR_LOST = -13,       /* the journal lacks records that it had acknowledged: stop writing */
 };
 
 #define ERR_MESSAGE_MAX 512

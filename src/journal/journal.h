@@ -1,10 +1,14 @@
 /*
- * The journal: the only truth. This is the port; behind it are the backends (sqlite, memory, later postgres), each
- * of which passes the same behavioural suite (journal/journal_suite.c).
+ * The journal: the only truth. This is the port; behind it are the backends (sqlite, postgres, memory), each of
+ * which passes the same behavioural suite (journal/journal_suite.c).
  *
- * A handle is one connection. It belongs to one thread at a time. A database has at most one JOURNAL_WRITE handle
- * in a process (the engine's thread); JOURNAL_READ handles (queries, verify, export, backup) never block it and see
- * committed batches only.
+ * A handle belongs to one thread at a time. A database has at most one JOURNAL_WRITE handle in a process (the
+ * engine's thread); JOURNAL_READ handles (queries, verify, export, backup) never block it and see committed batches
+ * only. A handle whose connection broke fails the call that met it (ERR_IO) and connects again on the next one.
+ *
+ * Shared journals (postgres) are written by several processes, with no leader among them. What a process knows of a
+ * ledger is good as of a head (seq, hash); append() refuses a batch whose ledgers have another head, catch_up() tells
+ * what others wrote. In a journal that is not shared this process is the only writer, and those calls are NULL.
  *
  * Functions that can fail return 0 or a negative code of base/err.h with a message in `err` (which may be NULL).
  * What they hand out lives in the arena given to them. Records are numbered by `seq` within a ledger, from 1.
@@ -21,6 +25,14 @@
 
 enum journal_mode { JOURNAL_READ, JOURNAL_WRITE };
 
+/* What serialises the writers of one ledger (docs/adr). The unique keys are the last line with any of them. */
+enum ledger_lock {
+    LEDGER_LOCK_DEFAULT, /* what was measured to be best */
+    LEDGER_LOCK_ADVISORY,
+    LEDGER_LOCK_ROW,
+    LEDGER_LOCK_NONE, /* for databases without either: conflicts show at commit */
+};
+
 struct journal_options {
     enum journal_mode mode;
     bool create;         /* make the database and bring its schema up to date; else it must be current */
@@ -29,6 +41,12 @@ struct journal_options {
     int busy_timeout_ms; /* how long to wait for a lock another process holds; 0 takes the default */
     const char *vfs;     /* sqlite, tests: name of a registered VFS; NULL otherwise */
     bool unsafe_no_sync; /* sqlite, tests that must turn red: synchronous=OFF */
+    /* postgres */
+    const char *
+        direct_url; /* past a pooler, for listen(); NULL: the URL itself is direct. With one, the URL is taken
+                               for a pooler's in transaction mode: nothing is kept in the session */
+    enum ledger_lock lock;
+    bool no_notify; /* commits wake nobody in other processes: those poll */
 };
 
 /* One row of `ledger`: a namespace with its own seq, accounts, keys and hash chain. */
@@ -64,6 +82,23 @@ struct key_want {
     uint8_t request_hash[HASH_LEN]; /* if found */
 };
 
+/* How far a caller knows a ledger: its head when it last looked. */
+struct ledger_known {
+    uint32_t ledger;
+    uint64_t seq; /* 0: knows nothing, hash is genesis */
+    uint8_t hash[HASH_LEN];
+};
+
+/* What became of a ledger since. */
+struct ledger_news {
+    struct ledger_head head;
+    bool
+        too_many; /* more changes than were asked for: none of this ledger was visited, forget what was cached */
+    bool
+        lost; /* record `seq` with that hash is not in the journal: what was committed has been lost (a failover
+                      to a replica that lagged, a restored backup). Nothing was visited */
+};
+
 /* What one transaction appends: assets and ledgers first, then records in order. All of it or none. */
 struct journal_batch {
     const struct asset *assets;
@@ -72,6 +107,12 @@ struct journal_batch {
     size_t n_ledgers;
     const struct record *const *records; /* sealed; per ledger in seq order from the head on */
     size_t n_records;
+    /* The heads that the records continue, one for each ledger with records, ascending by ledger. Shared journals
+     * compare them before they take the batch; the others need none. */
+    const struct ledger_known *known;
+    size_t n_known;
+    /* The outcome of an earlier append of this very batch is unknown: finding it in the journal is success. */
+    bool again;
 };
 
 struct journal;
@@ -82,6 +123,9 @@ typedef int journal_asset_visit(void *ctx, const struct asset *row);
 typedef int journal_account_visit(void *ctx, const struct account *account);
 /* Non-zero from a visit stops the walk and is returned. */
 typedef int journal_entry_visit(void *ctx, const struct entry *entry, uint64_t seq);
+/* Of the entry: account, version, revision, floor and after are filled, side and asset too. */
+typedef int journal_change_visit(void *ctx, uint32_t ledger, const struct entry *entry, uint64_t seq);
+typedef int journal_head_visit(void *ctx, uint32_t ledger, uint64_t seq);
 typedef int journal_note_visit(void *ctx, const char *note);
 /* Progress of long work: false asks to stop (ERR_CANCELLED). */
 typedef bool journal_progress(void *ctx, uint64_t done, uint64_t total);
@@ -145,17 +189,53 @@ struct journal_ops {
      * the journal (somebody else wrote, or the database refused a record: the message says which invariant).
      * An ERASURE record also deletes the text of the record it relates to.
      * An empty batch changes nothing and is still written durably: it proves that the journal takes writes.
+     * Shared journals also fail with ERR_DUPLICATE (a key of the batch is in the journal: look keys up, decide
+     * again), and with ERR_UNKNOWN when the connection broke after the batch was sent: then nobody may guess; the
+     * same batch is appended `again` until its outcome is known.
      */
     int (*append)(struct journal *j, const struct journal_batch *batch, struct err *err);
+
+    /* --- shared journals; NULL in the others ------------------------------------------------------------------- */
+    /*
+     * append() in two halves, so that the caller can decide while the database commits. After append_start()
+     * returned 0 the batch must stay as it is until append_finish() returned, which waits for the outcome and fails
+     * like append(); the other calls of the handle, append and catch_up with `hold` excepted, go on meanwhile. The
+     * descriptor polls readable when append_finish() has something to do and will hardly wait.
+     */
+    int (*append_start)(struct journal *j, const struct journal_batch *batch, struct err *err);
+    int (*append_finish)(struct journal *j, struct err *err);
+    int (*append_fd)(const struct journal *j);
+    /*
+     * Compares n known heads (ascending by ledger) with the journal, fills n news, and visits the entries of the
+     * records written since, ascending by (ledger, seq, leg), at most max_entries of a ledger. With `hold` (JOURNAL_WRITE)
+     * it first takes these ledgers' locks and keeps them until the next append() or release(): what it tells stays
+     * true, and the append of exactly these heads meets no conflict.
+     */
+    int (*catch_up)(struct journal *j, const struct ledger_known *known, size_t n, bool hold,
+        size_t max_entries, struct ledger_news *ret_news, journal_change_visit *visit, void *ctx,
+        struct err *err);
+    /* Gives back what catch_up() held; harmless if nothing is held. */
+    void (*release)(struct journal *j);
+    /* The heads of all ledgers, ascending, in one look. */
+    int (*heads)(struct journal *j, journal_head_visit *visit, void *ctx, struct err *err);
+    /*
+     * Waits until another process may have committed, at most timeout_ms: 1 if it was told so, 0 if the time passed
+     * (poll then: messages can be missed while a connection is down). JOURNAL_READ handles, over direct_url; the
+     * handle is good for heads() besides. interrupt_fd (-1: none) ends the wait early when it is readable.
+     */
+    int (*listen)(struct journal *j, int timeout_ms, int interrupt_fd, struct err *err);
 };
 
 /* Backends embed this first. */
 struct journal {
     const struct journal_ops *ops;
+    bool shared; /* other processes may write to the same database */
 };
 
 /*
- * Opens by URL: "sqlite:PATH" (a file), "memory:NAME" (lives as long as a handle on NAME is open in this process).
+ * Opens by URL: "sqlite:PATH" (a file), "postgres://..." or "postgresql://..." (a libpq URI; schema `creditledger` of
+ * that database), "memory:NAME" (lives as long as a handle on NAME is open in this process). Messages and logs never
+ * show a URL's password.
  * ERR_CONFIG for anything else; ERR_NOT_FOUND when it does not exist and `create` is off; ERR_UNSUPPORTED when its
  * schema is newer than this program.
  */
@@ -168,5 +248,8 @@ MUST_CHECK int journal_sqlite_open(
     const char *path, const struct journal_options *options, struct journal **ret_journal, struct err *err);
 MUST_CHECK int journal_memory_open(
     const char *name, const struct journal_options *options, struct journal **ret_journal, struct err *err);
+/* The whole URL, scheme included. */
+MUST_CHECK int journal_postgres_open(
+    const char *url, const struct journal_options *options, struct journal **ret_journal, struct err *err);
 
 #endif
