@@ -311,16 +311,13 @@ static void count_answered(struct service_call *c)
  * Many revisions of one account at once, half of the name, half of the metadata: each answer must show its
  * own change, and at the end both kinds of change must have survived each other.
  */
-static void test_revisions_at_once(void **state)
+static void revisions_at_once(struct service *odd)
 {
-    (void)state;
     static char bodies[RENAMES][100];
     static struct api_request requests[RENAMES];
     static struct service_call calls[RENAMES];
     struct api_header header = {STR("Content-Type"), STR("application/json")};
     char path[60];
-    fixture_free(f);
-    f = fixture_new(&(struct fixture_options){.readers = 2, .started = true});
     open_account(f, "{\"currency\":\"USD\",\"name\":\"n\",\"metadata\":{\"m\":0}}", a);
     snprintf(path, sizeof path, "/accounts/%s", a);
     answered = 0;
@@ -332,32 +329,92 @@ static void test_revisions_at_once(void **state)
             .n_headers = 1,
             .body = str_of(bodies[i])};
         calls[i] = (struct service_call){.request = &requests[i], .ready = count_answered};
-        service_begin(f->service, &calls[i]);
+        service_begin(i % 2 ? odd : f->service, &calls[i]);
     }
     while (answered < RENAMES)
         usleep(1000);
-    int last_name = -1, last_metadata = -1;
-    int64_t name_revision = 0, metadata_revision = 0;
+    int names[RENAMES + 2] = {0}, metadata[RENAMES + 2] = {0};
     for (int i = 0; i < RENAMES; i++) {
-        assert_true(service_finish(f->service, &calls[i]));
+        assert_true(service_finish(i % 2 ? odd : f->service, &calls[i]));
         assert_int_equal(calls[i].response.status, 200);
         json_t *json = json_loadb(calls[i].response.body.data, calls[i].response.body.len, 0, NULL);
         int64_t revision = integer(json, "revision");
-        if (i % 2 && revision > name_revision)
-            last_name = i, name_revision = revision;
-        if (i % 2 == 0 && revision > metadata_revision)
-            last_metadata = i, metadata_revision = revision;
-        if (i % 2)
-            assert_int_equal(atoi(json_string_value(json_object_get(json, "name"))), i);
-        else
-            assert_int_equal(integer(json_object_get(json, "metadata"), "m"), i);
+        assert_in_range(revision, 2, RENAMES + 1);
+        names[revision] = atoi(json_string_value(json_object_get(json, "name")));
+        metadata[revision] = (int)integer(json_object_get(json, "metadata"), "m");
+        assert_int_equal(i % 2 ? names[revision] : metadata[revision], i);
         json_decref(json);
         api_response_fini(&calls[i].response);
     }
+    /* Each changed one of the two, and kept the other as it was before. */
+    for (int i = 2; i <= RENAMES + 1; i++)
+        assert_true(names[i] == names[i - 1] || metadata[i] == metadata[i - 1]);
     expect(f, 200, "GET", path, NULL);
     assert_int_equal(number_at(f, "revision"), RENAMES + 1);
-    assert_int_equal(atoi(text_at(f, "name")), last_name);
-    assert_int_equal(number_at(f, "metadata.m"), last_metadata);
+    assert_int_equal(atoi(text_at(f, "name")), names[RENAMES + 1]);
+    assert_int_equal(number_at(f, "metadata.m"), metadata[RENAMES + 1]);
+}
+
+static void test_revisions_at_once(void **state)
+{
+    (void)state;
+    fixture_free(f);
+    f = fixture_new(&(struct fixture_options){.readers = 2, .started = true});
+    revisions_at_once(f->service);
+}
+
+/* The same from two services, which do not know each other's lanes, as two processes do not. */
+static void test_revisions_at_once_from_two_services(void **state)
+{
+    (void)state;
+    fixture_free(f);
+    f = fixture_new(&(struct fixture_options){.readers = 2, .started = true});
+    struct service *other = fixture_second_service(f, 2);
+    revisions_at_once(other);
+    service_stop(other);
+    service_free(other);
+}
+
+/* Both merge with the same text before either is decided; the later one merges again. */
+static void test_revisions_merged_with_the_same_text(void **state)
+{
+    (void)state;
+    struct api_header header = {STR("Content-Type"), STR("application/json")};
+    char path[60];
+    struct service *other = fixture_second_service(f, 0);
+    snprintf(path, sizeof path, "/accounts/%s", a);
+    const struct api_request requests[] = {
+        {.method = API_PATCH,
+            .path = str_of(path),
+            .headers = &header,
+            .n_headers = 1,
+            .body = STR("{\"name\":\"new\"}")},
+        {.method = API_PATCH,
+            .path = str_of(path),
+            .headers = &header,
+            .n_headers = 1,
+            .body = STR("{\"metadata\":{\"m\":1}}")},
+    };
+    struct service_call calls[2] = {{.request = &requests[0], .ready = count_answered},
+        {.request = &requests[1], .ready = count_answered}};
+    answered = 0;
+    service_begin(f->service, &calls[0]);
+    service_begin(other, &calls[1]);
+    while (answered < 2)
+        assert_true(engine_step(f->engine));
+    assert_true(service_finish(f->service, &calls[0]));
+    assert_true(service_finish(other, &calls[1]));
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(calls[i].response.status, 200);
+        api_response_fini(&calls[i].response);
+    }
+    expect(f, 200, "GET", path, NULL);
+    assert_non_null(text_at(f, "name"));
+    assert_string_equal(text_at(f, "name"), "new");
+    assert_int_equal(number_at(f, "metadata.m"), 1);
+    assert_int_equal(number_at(f, "revision"), 3); /* and no record of the attempt that was stale */
+    service_stop(other);
+    service_free(other);
 }
 
 int main(void)
@@ -373,6 +430,8 @@ int main(void)
         WITH_FIXTURE(test_full_queue),
         WITH_FIXTURE(test_with_readers),
         WITH_FIXTURE(test_revisions_at_once),
+        WITH_FIXTURE(test_revisions_at_once_from_two_services),
+        WITH_FIXTURE(test_revisions_merged_with_the_same_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

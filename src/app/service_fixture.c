@@ -20,6 +20,27 @@ static void fixture_random(void *environment, void *ret_bytes, size_t len)
         p[i] = (uint8_t)((from + i) * 167 >> 3);
 }
 
+static struct service *new_service(struct fixture *f, const struct fixture_options *options)
+{
+    struct service *service;
+    struct err err = {0};
+    struct service_config config = {.database_url = f->url,
+        .engine = f->engine,
+        .catalog = f->catalog,
+        .metrics = f->metrics,
+        .tokens = options->tokens,
+        .readers = options->readers,
+        .now = fixture_now,
+        .environment = f};
+    assert_int_equal(service_new(&config, &service, &err), 0);
+    return service;
+}
+
+struct service *fixture_second_service(struct fixture *f, size_t readers)
+{
+    return new_service(f, &(struct fixture_options){.readers = readers});
+}
+
 struct fixture *fixture_new(const struct fixture_options *options)
 {
     static int n;
@@ -42,15 +63,7 @@ struct fixture *fixture_new(const struct fixture_options *options)
     assert_int_equal(engine_new(&engine, &f->engine, &err), 0);
     if (options->started)
         assert_int_equal(engine_start(f->engine, &err), 0);
-    struct service_config service = {.database_url = f->url,
-        .engine = f->engine,
-        .catalog = f->catalog,
-        .metrics = f->metrics,
-        .tokens = options->tokens,
-        .readers = options->readers,
-        .now = fixture_now,
-        .environment = f};
-    assert_int_equal(service_new(&service, &f->service, &err), 0);
+    f->service = new_service(f, options);
     api_response_init(&f->response);
     return f;
 }

@@ -32,6 +32,8 @@ struct fixture_options {
 };
 
 struct fixture *fixture_new(const struct fixture_options *options);
+/* Another service over the same engine and journal; the test frees it before the fixture. */
+struct service *fixture_second_service(struct fixture *f, size_t readers);
 void fixture_free(struct fixture *f);
 
 /* `headers` is "Name: value\nName: value", may be NULL; a body without a Content-Type header is

@@ -105,6 +105,8 @@ struct job {
     bool hashed;
     bool in_lane;
     size_t lane;
+    struct str sent_text; /* revisions of a text: what the client sent, before it was merged */
+    int merges;           /* how often it was merged */
     struct bulk *bulk;
 };
 
@@ -154,6 +156,9 @@ void write_encode(struct job *job);
 void answer_problem(const struct answer *answer, struct arena *arena, struct problem *ret_problem);
 
 void revise_prepare(struct job *job, struct reader *reader);
+/* The engine found another text than the one that was merged with: revise_again() merges once more. */
+bool revise_stale(const struct job *job);
+void revise_again(struct job *job, struct reader *reader);
 void revise_finish(struct job *job, struct reader *reader);
 void movement_prepare(struct job *job, struct reader *reader);
 

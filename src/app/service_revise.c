@@ -1,13 +1,17 @@
 /*
  * Writes that read before they are submitted: credits and debits without a currency, and revisions of name or
  * metadata. A revision's text holds the whole new state, so the present one is read and what the client sent
- * is put over it. Between that read and the commit no other revision of the account may slip in, or it would
- * be undone silently; so revisions of texts take a lane by account and follow one another through it, read to
- * commit. This process is the database's only writer, which makes the lane sufficient. (Binding the revision
- * that was read as If-Match would refuse a client that asked for no such thing; trying again until the
- * revision did not move would leave records behind.)
+ * is put over it. Between that read and the commit no other revision of the text may slip in, or it would
+ * be undone silently: the command says which text it was merged with (command_revise.base_text_seq), the engine
+ * refuses it without a record when the account has another by then, and it is merged again. Other processes may
+ * write to the same database, so this is what makes it right. The lanes make it cheap: revisions of texts take a lane by
+ * account and follow one another through it, read to commit, so that those of one process never meet.
+ * (Binding the revision that was read as If-Match would refuse a client that asked for no such thing.)
  */
 #include "app/service_internal.h"
+
+/* How often one revision is merged; each time but the last another process got ahead of it. */
+#define REVISE_MERGES_MAX 16
 
 static void answered(struct job *job, struct reader *reader)
 {
@@ -80,7 +84,7 @@ static bool lane_enter(struct job *job)
     return free_lane;
 }
 
-static job_step merge_and_submit;
+static job_step merge_first;
 
 static void lane_leave(struct job *job)
 {
@@ -98,34 +102,95 @@ static void lane_leave(struct job *job)
     job->in_lane = false;
     pthread_mutex_unlock(&s->lock);
     if (next != NULL)
-        (void)!pool_dispatch(next, merge_and_submit, true);
+        (void)!pool_dispatch(next, merge_first, true);
 }
 
-/* In the lane: nobody else revises the account's text until the lane is left. */
-static void merge_and_submit(struct job *job, struct reader *reader)
+/* What the account's text is now, and where it stands. After a refusal or failure the answer is there. */
+static bool present_text(
+    struct job *job, struct reader *reader, struct str *ret_text, uint64_t *ret_seq, struct err *err)
 {
-    struct err err = {0};
     struct account account;
     struct journal *j = reader->journal;
     const struct record *record = NULL;
-    int r = j->ops->snapshot_begin(j, &err);
+    int r = j->ops->snapshot_begin(j, err);
     bool found = false;
     if (r == 0) {
-        found = path_account(job, j, &account, &r, &err);
+        found = path_account(job, j, &account, &r, err);
         if (found && account.text_seq != 0)
-            r = j->ops->record(j, job->ledger->id, account.text_seq, true, &job->arena, &record, &err);
+            r = j->ops->record(j, job->ledger->id, account.text_seq, true, &job->arena, &record, err);
         j->ops->snapshot_end(j);
     }
     if (r < 0)
-        job_failed(job, &err);
-    if (r < 0 || !found) {
-        lane_leave(job);
-        job_ready(job);
+        job_failed(job, err);
+    if (r < 0 || !found)
+        return false;
+    *ret_text = record != NULL && record->text.readable ? record->text.body : STR_NONE;
+    *ret_seq = account.text_seq;
+    return true;
+}
+
+/* Puts what was sent over what is there; false: answered. */
+static bool merge(struct job *job, struct reader *reader)
+{
+    struct err err = {0};
+    struct str present;
+    struct command *command = &job->write.command;
+    uint64_t seq;
+    if (!present_text(job, reader, &present, &seq, &err))
+        return false;
+    command->text = job->sent_text;
+    job->write.needs_text = true;
+    write_merge_text(&job->write, present, &job->arena);
+    command->as.revise.has_base_text = true;
+    command->as.revise.base_text_seq = seq;
+    job->merges++;
+    return true;
+}
+
+static void merge_and_submit(struct job *job, struct reader *reader)
+{
+    if (merge(job, reader)) {
+        write_submit(job, reader);
         return;
     }
-    struct str present = record != NULL && record->text.readable ? record->text.body : STR_NONE;
-    write_merge_text(&job->write, present, &job->arena);
-    write_submit(job, reader);
+    lane_leave(job);
+    job_ready(job);
+}
+
+/* In the lane: nobody else of this process revises the account's text until the lane is left. */
+static void merge_first(struct job *job, struct reader *reader)
+{
+    job->sent_text = job->write.command.text;
+    merge_and_submit(job, reader);
+}
+
+bool revise_stale(const struct job *job)
+{
+    return job->in_lane && job->answer.refusal == REFUSAL_REVISION_CONTENDED;
+}
+
+/* Without reader threads there is nobody to hand the job on to: it is done to its end here. */
+static bool settle_here(struct job *job, struct reader *reader)
+{
+    while (revise_stale(job) && job->merges < REVISE_MERGES_MAX) {
+        if (!merge(job, reader))
+            return false;
+        engine_call(job->service->config.engine, &job->submission);
+    }
+    return true;
+}
+
+void revise_again(struct job *job, struct reader *reader)
+{
+    if (job->merges < REVISE_MERGES_MAX && !job->in_finish) {
+        merge_and_submit(job, reader);
+        return;
+    }
+    if (!settle_here(job, reader)) {
+        lane_leave(job);
+        return;
+    }
+    revise_finish(job, reader);
 }
 
 void revise_prepare(struct job *job, struct reader *reader)
@@ -137,7 +202,7 @@ void revise_prepare(struct job *job, struct reader *reader)
     reader->journal->ops->snapshot_end(reader->journal);
     job->lane = (size_t)(account.number % TEXT_LANES);
     if (lane_enter(job))
-        merge_and_submit(job, reader);
+        merge_first(job, reader);
 }
 
 /* --- the answer: the account as this revision left it, so that a replay shows the same

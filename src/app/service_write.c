@@ -7,7 +7,9 @@
 static void write_done(struct submission *submission)
 {
     struct job *job = (struct job *)((char *)submission - offsetof(struct job, submission));
-    if (job->after != NULL && job->answer.refusal == REFUSAL_NONE)
+    if (revise_stale(job))
+        pool_after(job, revise_again);
+    else if (job->after != NULL && job->answer.refusal == REFUSAL_NONE)
         pool_after(job, job->after);
     else if (job->in_lane)
         pool_after(job, revise_finish);

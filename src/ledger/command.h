@@ -75,6 +75,11 @@ struct command_revise {
     enum account_status status;
     struct floor floor;
     uint32_t if_revision; /* If-Match */
+    /* The new text was merged with that of record `base_text_seq` (0: with none). If the account's text is another by
+     * now, the revision is refused (REVISION_CONTENDED) and nothing recorded: whoever merged is to merge again. Not
+     * part of the request: not in its hash. */
+    bool has_base_text;
+    uint64_t base_text_seq;
 };
 
 struct command_post {

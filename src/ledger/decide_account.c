@@ -106,7 +106,10 @@ static bool check_revision(const struct making *m, const struct account *account
     } else if (revise->has_status && revise->status == ACCOUNT_CLOSED && !is_empty(account)) {
         detail.actual_minor = amounts_balance(account->balance, account_type_side(account->type));
         making_decline(m, REFUSAL_ACCOUNT_NOT_EMPTY, detail, account, 0, 0);
-    } else
+    } else if (revise->has_base_text && revise->base_text_seq != account->text_seq)
+        /* Not what the client asked for, so not for its key to remember: no decline. */
+        making_refuse(m, REFUSAL_REVISION_CONTENDED, detail);
+    else
         return true;
     return false;
 }

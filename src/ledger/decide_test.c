@@ -224,6 +224,38 @@ static void test_revise(void **state)
     }
 }
 
+/* A text that was merged with another one than the account has is not for the client's key to remember. */
+static void test_revise_merged_with_a_text_of_the_past(void **state)
+{
+    struct bench *bench = *state;
+    uint64_t number = bench_open(bench, "USD", ACCOUNT_LIABILITY, ZERO_FLOOR);
+    struct command command = {.op = COMMAND_REVISE_ACCOUNT,
+        .text = STR("{\"name\":\"one\"}"),
+        .as.revise = {.account = bench_ref(bench, number), .has_text = true, .has_base_text = true}};
+    struct decision d;
+    bench_run(bench, &command, &d);
+    assert_int_equal(d.refusal, REFUSAL_NONE);
+    uint64_t first = d.record->seq;
+    bench_run(bench, &command, &d); /* with none again */
+    assert_int_equal(d.refusal, REFUSAL_REVISION_CONTENDED);
+    assert_null(d.record);
+    struct command freeze = {.op = COMMAND_REVISE_ACCOUNT,
+        .as.revise = {.account = bench_ref(bench, number), .has_status = true, .status = ACCOUNT_FROZEN}};
+    bench_run(bench, &freeze, &d); /* another revision, the same text */
+    assert_int_equal(d.refusal, REFUSAL_NONE);
+    command.as.revise.base_text_seq = first;
+    command.as.revise.has_if_revision = true;
+    command.as.revise.if_revision = 2;
+    bench_run(bench, &command, &d); /* what the client asked for comes first, and is recorded */
+    assert_int_equal(d.refusal, REFUSAL_PRECONDITION_FAILED);
+    assert_non_null(d.record);
+    command.as.revise.if_revision = 3;
+    bench_run(bench, &command, &d);
+    assert_int_equal(d.refusal, REFUSAL_NONE);
+    assert_int_equal(bench->accounts[number - 1].text_seq, d.record->seq);
+    assert_int_equal(bench->accounts[number - 1].status, ACCOUNT_FROZEN);
+}
+
 /* Pending amounts keep an account from closing as posted ones do. */
 static void test_close_needs_all_three_zero(void **state)
 {
@@ -524,6 +556,7 @@ int main(void)
         TEST(test_ids),
         TEST(test_world),
         TEST(test_revise),
+        TEST(test_revise_merged_with_a_text_of_the_past),
         TEST(test_close_needs_all_three_zero),
         TEST(test_revise_refuses_the_request),
         TEST(test_erase),

@@ -147,7 +147,9 @@
     X(NOT_REACHED, not_reached, 403, 503, SERVICE, "Ledger-Min-Seq not reached in time", \
         "Retry, or read without Ledger-Min-Seq.") \
     X(INTERNAL, internal, 404, 500, SERVICE, "Internal error", \
-        "This is a bug or a damaged journal: run 'creditledger verify' and look at the server's log.")
+        "This is a bug or a damaged journal: run 'creditledger verify' and look at the server's log.") \
+    X(REVISION_CONTENDED, revision_contended, 405, 503, SERVICE, "Account is being revised by others", \
+        "Retry with the same idempotency key.")
 
 enum refusal {
     REFUSAL_NONE = 0,
