@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "api/routes.h"
+#include "base/instant.h"
 #include "telemetry/trace.h"
 
 /* --- life
@@ -94,10 +95,18 @@ void job_fault(struct job *job, const struct fault *fault)
     job_problem(job, &problem);
 }
 
+void service_complain(struct service *s, const struct err *err)
+{
+    int64_t now = service_now(s), last = atomic_load(&s->complained_at);
+    bool due = now < last || now - last >= MICROS_PER_SECOND;
+    if (due && atomic_compare_exchange_strong(&s->complained_at, &last, now))
+        log_event(LOG_ERROR, "journal not readable", "error", err->message, NULL);
+    metrics_count(s->config.metrics, METRIC_DATABASE_ERRORS, 1);
+}
+
 void job_failed(struct job *job, const struct err *err)
 {
-    log_event(LOG_ERROR, "journal not readable", "error", err->message, NULL);
-    metrics_count(job->service->config.metrics, METRIC_DATABASE_ERRORS, 1);
+    service_complain(job->service, err);
     bool damaged = err->code == ERR_CORRUPT || err->code == ERR_NOT_FOUND;
     job_refuse(job, damaged ? REFUSAL_INTERNAL : REFUSAL_STORAGE_UNAVAILABLE, NULL);
 }

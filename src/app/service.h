@@ -16,7 +16,9 @@
 struct service;
 
 struct service_config {
-    const char *database_url; /* for the readers' handles */
+    const char *database_url;        /* for the readers' handles */
+    const char *database_direct_url; /* the same, as in struct journal_options; NULL: none */
+    bool shared;                     /* other processes write to the same journal */
     struct engine *engine;
     struct catalog *catalog;
     struct metrics *metrics;     /* may be NULL */

@@ -242,10 +242,25 @@ static void encode_array(struct bulk *b)
     out_end(&o, '}');
 }
 
+/* Records of other processes are answered again in assets that this one may not have heard of. */
+static void know_replays(struct bulk *b, struct reader *reader)
+{
+    struct err err = {0};
+    for (size_t i = 0; i < b->n_commands && b->submission.n > 0; i++) {
+        struct answer *a = &b->answers[i];
+        if (!a->replayed || a->record == NULL || service_knows_record(b->job->service, a->record))
+            continue;
+        if (service_know_record(b->job->service, reader->journal, a->record, &err) < 0) {
+            service_complain(b->job->service, &err);
+            *a = (struct answer){.refusal = REFUSAL_STORAGE_UNAVAILABLE};
+        }
+    }
+}
+
 static void encode_piece(struct job *job, struct reader *reader)
 {
     struct bulk *b = job->bulk;
-    (void)reader;
+    know_replays(b, reader);
     enum refusal refusal = overall_refusal(b);
     job->last_piece = !b->streams || at_end(b);
     if (refusal != REFUSAL_NONE) {

@@ -369,7 +369,7 @@ static void test_revisions_at_once_from_two_services(void **state)
     (void)state;
     fixture_free(f);
     f = fixture_new(&(struct fixture_options){.readers = 2, .started = true});
-    struct service *other = fixture_second_service(f, 2);
+    struct service *other = fixture_second_service(f, 2, NULL);
     revisions_at_once(other);
     service_stop(other);
     service_free(other);
@@ -381,7 +381,7 @@ static void test_revisions_merged_with_the_same_text(void **state)
     (void)state;
     struct api_header header = {STR("Content-Type"), STR("application/json")};
     char path[60];
-    struct service *other = fixture_second_service(f, 0);
+    struct service *other = fixture_second_service(f, 0, NULL);
     snprintf(path, sizeof path, "/accounts/%s", a);
     const struct api_request requests[] = {
         {.method = API_PATCH,

@@ -20,13 +20,15 @@ static void fixture_random(void *environment, void *ret_bytes, size_t len)
         p[i] = (uint8_t)((from + i) * 167 >> 3);
 }
 
-static struct service *new_service(struct fixture *f, const struct fixture_options *options)
+static struct service *new_service(
+    struct fixture *f, const struct fixture_options *options, struct catalog *catalog)
 {
     struct service *service;
     struct err err = {0};
     struct service_config config = {.database_url = f->url,
         .engine = f->engine,
-        .catalog = f->catalog,
+        .catalog = catalog != NULL ? catalog : f->catalog,
+        .shared = catalog != NULL,
         .metrics = f->metrics,
         .tokens = options->tokens,
         .readers = options->readers,
@@ -36,9 +38,9 @@ static struct service *new_service(struct fixture *f, const struct fixture_optio
     return service;
 }
 
-struct service *fixture_second_service(struct fixture *f, size_t readers)
+struct service *fixture_second_service(struct fixture *f, size_t readers, struct catalog *catalog)
 {
-    return new_service(f, &(struct fixture_options){.readers = readers});
+    return new_service(f, &(struct fixture_options){.readers = readers}, catalog);
 }
 
 struct fixture *fixture_new(const struct fixture_options *options)
@@ -63,7 +65,7 @@ struct fixture *fixture_new(const struct fixture_options *options)
     assert_int_equal(engine_new(&engine, &f->engine, &err), 0);
     if (options->started)
         assert_int_equal(engine_start(f->engine, &err), 0);
-    f->service = new_service(f, options);
+    f->service = new_service(f, options, NULL);
     api_response_init(&f->response);
     return f;
 }

@@ -32,8 +32,9 @@ struct fixture_options {
 };
 
 struct fixture *fixture_new(const struct fixture_options *options);
-/* Another service over the same engine and journal; the test frees it before the fixture. */
-struct service *fixture_second_service(struct fixture *f, size_t readers);
+/* Another service over the same engine and journal, which the test frees before the fixture; with a catalog of its own
+ * (NULL: the same) like one of another process: it hears of what the first makes through the journal alone. */
+struct service *fixture_second_service(struct fixture *f, size_t readers, struct catalog *catalog);
 void fixture_free(struct fixture *f);
 
 /* `headers` is "Name: value\nName: value", may be NULL; a body without a Content-Type header is

@@ -10,6 +10,7 @@
  *   service_read.c   accounts, balances, statements, single records
  *   service_list.c   lists and the event feed
  *   service_misc.c   health, metrics, files
+ *   service_catalog.c  ledgers and assets that other processes made
  *
  * A job belongs to one thread at a time: the loop's, a reader's, or the engine's; it is handed over through a
  * queue with a lock. `parked` lists and `held` are the loop's alone.
@@ -38,6 +39,7 @@ struct reader {
     struct service *service;
     struct journal *journal; /* JOURNAL_READ; NULL on the loop when there are reader threads */
     struct digest *digest;
+    int64_t refreshed_at; /* the catalog, through this handle */
     pthread_t thread;
 };
 
@@ -68,6 +70,7 @@ struct service {
     struct job *parked;
     size_t n_parked;
     bool stopping;
+    _Atomic int64_t complained_at; /* any thread: of reads that failed, the log has one a second */
 };
 
 struct job {
@@ -123,8 +126,25 @@ void job_fault(struct job *job, const struct fault *fault);
 void job_failed(struct job *job, const struct err *err);
 /* Status 200 unless set before, content type JSON; returns where to write. */
 struct json_out job_json(struct job *job, int status);
+/* Counts a failed read and logs it: a line a second, since a database that is away fails every read. */
+void service_complain(struct service *service, const struct err *err);
 struct asset_lookup service_assets(const struct service *service);
 int64_t service_now(const struct service *service);
+
+/* --- service_catalog.c: nothing of it does anything unless the journal is shared
+ * ----------------------------------------------------------------------------------------- */
+
+/* Reads the catalog again, unless that was done since the request came; may wait a few milliseconds. */
+MUST_CHECK int service_refresh(struct job *job, struct reader *reader, struct err *err);
+/* The path's ledger to job->ledger, NULL if there is none. */
+MUST_CHECK int service_find_ledger(struct job *job, struct reader *reader, struct err *err);
+/* Of a row that was read: its asset is there. From within the snapshot that the row is in, or later. */
+MUST_CHECK int service_know_asset(struct service *service, struct journal *journal, uint32_t id,
+    const struct asset **ret_asset, struct err *err);
+/* After it, every asset of the record is in the catalog. */
+MUST_CHECK int service_know_record(
+    struct service *service, struct journal *journal, const struct record *record, struct err *err);
+bool service_knows_record(const struct service *service, const struct record *record);
 
 /* --- service_pool.c ----------------------------------------------------------------------------------------
  */

@@ -244,6 +244,8 @@ static int encode_events(struct job *job, struct journal *journal, uint64_t seq,
 {
     const struct record *record;
     int r = journal->ops->record(journal, job->ledger->id, seq, true, scratch, &record, err);
+    if (r == 0)
+        r = service_know_record(job->service, journal, record, err);
     if (r < 0)
         return r;
     const struct asset **assets = ARENA_ARRAY(scratch, const struct asset *, record->n_entries);

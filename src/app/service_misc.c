@@ -72,6 +72,19 @@ static void assets(struct job *job)
     out_end(&o, '}');
 }
 
+/* The lists, with what other processes added a moment ago. */
+static void fresh_list_step(struct job *job, struct reader *reader)
+{
+    struct err err = {0};
+    if (service_refresh(job, reader, &err) < 0)
+        job_failed(job, &err);
+    else if (job->match.route->id == ROUTE_LIST_LEDGERS)
+        ledgers(job);
+    else
+        assets(job);
+    job_ready(job);
+}
+
 void misc_begin(struct job *job)
 {
     static void (*const handlers[ROUTES_N])(struct job * job) = {
@@ -85,7 +98,12 @@ void misc_begin(struct job *job)
         [ROUTE_API_PAGE_SLASH] = file,
         [ROUTE_API_FILE] = file,
     };
-    INVARIANT(handlers[job->match.route->id] != NULL);
-    handlers[job->match.route->id](job);
+    enum route_id route = job->match.route->id;
+    INVARIANT(handlers[route] != NULL);
+    if (job->service->config.shared && (route == ROUTE_LIST_LEDGERS || route == ROUTE_LIST_ASSETS)) {
+        pool_run(job, fresh_list_step);
+        return;
+    }
+    handlers[route](job);
     job_ready(job);
 }

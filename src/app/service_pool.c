@@ -40,7 +40,8 @@ static void *reader_main(void *arg)
 
 static int reader_open(struct service *s, struct reader *reader, struct err *err)
 {
-    const struct journal_options options = {.mode = JOURNAL_READ};
+    const struct journal_options options = {
+        .mode = JOURNAL_READ, .direct_url = s->config.database_direct_url};
     reader->service = s;
     reader->digest = digest_new();
     int r = journal_open(s->config.database_url, &options, &reader->journal, err);

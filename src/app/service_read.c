@@ -56,11 +56,15 @@ bool path_account(
 int account_view_load(struct job *job, struct journal *journal, const struct account *account,
     struct account_view *ret_view, struct err *err)
 {
+    const struct asset *asset;
+    int r = service_know_asset(job->service, journal, account->asset, &asset, err);
+    if (r < 0)
+        return r;
     *ret_view = (struct account_view){
         .ledger = str_of(job->ledger->name),
         .number = account->number,
         .id = account->id,
-        .asset = catalog_asset(job->service->config.catalog, account->asset),
+        .asset = asset,
         .type = account->type,
         .external_id = account->external_id,
         .opened_seq = account->opened_seq,
@@ -68,9 +72,7 @@ int account_view_load(struct job *job, struct journal *journal, const struct acc
         .status = account->status,
         .floor = account->floor,
     };
-    INVARIANT_F(ret_view->asset != NULL, "asset %u", account->asset);
-    int r =
-        journal->ops->recorded_at(journal, account->ledger, account->opened_seq, &ret_view->opened_at, err);
+    r = journal->ops->recorded_at(journal, account->ledger, account->opened_seq, &ret_view->opened_at, err);
     if (r < 0 || account->text_seq == 0)
         return r;
     const struct record *record;
@@ -103,12 +105,16 @@ static int get_balance(struct job *job, struct journal *journal, struct err *err
 {
     const struct query *q = &job->query;
     struct account account;
+    const struct asset *asset;
     int r;
     if (!path_account(job, journal, &account, &r, err))
         return r;
+    r = service_know_asset(job->service, journal, account.asset, &asset, err);
+    if (r < 0)
+        return r;
     struct balance_view view = {
         .account = account.id,
-        .currency = str_of(catalog_asset(job->service->config.catalog, account.asset)->code),
+        .currency = str_of(asset->code),
         .side = account_type_side(account.type),
         .balance = {account.balance, account.version, account.seq, account.floor},
         .as_of = q->has_at         ? q->at
@@ -229,9 +235,13 @@ static int get_statement(struct job *job, struct journal *journal, struct err *e
     struct history_position position;
     struct history_statement statement;
     const struct record **records = NULL;
+    const struct asset *asset;
     int64_t as_of = service_now(job->service);
     int r;
     if (!path_account(job, journal, &account, &r, err))
+        return r;
+    r = service_know_asset(job->service, journal, account.asset, &asset, err);
+    if (r < 0)
         return r;
     if (!statement_position(job, &account, &position, &as_of)) {
         job_refuse(job, REFUSAL_INVALID_CURSOR, NULL);
@@ -248,7 +258,7 @@ static int get_statement(struct job *job, struct journal *journal, struct err *e
         return r;
     struct statement_view view = {
         .account = account.id,
-        .currency = str_of(catalog_asset(job->service->config.catalog, account.asset)->code),
+        .currency = str_of(asset->code),
         .side = account_type_side(account.type),
         .axis = axis,
         .has_from = q->has_from,
@@ -270,9 +280,11 @@ int encode_record_of(struct job *job, struct journal *journal, const struct reco
     struct arena *scratch, struct json_out *o, struct err *err)
 {
     const struct record *related = NULL;
+    int r = service_know_record(job->service, journal, record, err);
+    if (r < 0)
+        return r;
     if (record->related_seq != 0) {
-        int r =
-            journal->ops->record(journal, record->ledger, record->related_seq, false, scratch, &related, err);
+        r = journal->ops->record(journal, record->ledger, record->related_seq, false, scratch, &related, err);
         if (r < 0)
             return r;
     }
@@ -345,6 +357,37 @@ static bool wanted_seq(struct job *job, uint64_t *ret_seq, struct fault *fault)
     return fault_set(fault, REFUSAL_INVALID_PARAMETER, "Ledger-Min-Seq", "It is a seq: an integer from 0.");
 }
 
+static void refuse(struct job *job, enum refusal refusal, const char *detail)
+{
+    job_refuse(job, refusal, detail);
+    job_ready(job);
+}
+
+/*
+ * On a reader: the ledger that is not in memory may be another process's. It is as new as can be, so what is waited
+ * for is not waited for here, where nobody can: a seq beyond its end is to be asked for again, an event feed is read as
+ * it is.
+ */
+static void find_step(struct job *job, struct reader *reader)
+{
+    struct err err = {0};
+    struct fault fault;
+    uint64_t least = 0;
+    if (service_find_ledger(job, reader, &err) < 0) {
+        job_failed(job, &err);
+        job_ready(job);
+    } else if (job->ledger == NULL) {
+        refuse(job, REFUSAL_LEDGER_NOT_FOUND, NULL);
+    } else if (!wanted_seq(job, &least, &fault)) {
+        job_fault(job, &fault);
+        job_ready(job);
+    } else if (least > catalog_head_seq(job->service->config.catalog, job->ledger->id)) {
+        refuse(job, REFUSAL_NOT_REACHED, "The ledger was made a moment ago and is not there yet.");
+    } else {
+        read_step(job, reader);
+    }
+}
+
 void read_begin(struct job *job)
 {
     const struct catalog *catalog = job->service->config.catalog;
@@ -353,8 +396,10 @@ void read_begin(struct job *job)
     uint64_t least;
     job->ledger = catalog_ledger_by_name(catalog, job->match.ledger);
     if (job->ledger == NULL) {
-        job_refuse(job, REFUSAL_LEDGER_NOT_FOUND, NULL);
-        job_ready(job);
+        if (job->service->config.shared)
+            pool_run(job, find_step);
+        else
+            refuse(job, REFUSAL_LEDGER_NOT_FOUND, NULL);
         return;
     }
     if (!wanted_seq(job, &least, &fault)) {
@@ -365,12 +410,10 @@ void read_begin(struct job *job)
     uint64_t head = catalog_head_seq(catalog, job->ledger->id);
     bool stopping = job->service->stopping;
     if (least > head) {
-        if (stopping) {
-            job_refuse(job, REFUSAL_SHUTTING_DOWN, NULL);
-            job_ready(job);
-        } else {
+        if (stopping)
+            refuse(job, REFUSAL_SHUTTING_DOWN, NULL);
+        else
             park(job, least, LIMIT_WAIT_SECONDS_MAX * MICROS_PER_SECOND, false, read_step);
-        }
     } else if (q->wait_s > 0 && q->after >= head && !stopping) {
         park(job, q->after + 1, q->wait_s * MICROS_PER_SECOND, true, read_step);
     } else {

@@ -22,15 +22,16 @@ static void answered(struct job *job, struct reader *reader)
 /* Opens the snapshot; after a failure the job is answered. */
 static bool begin_read(struct job *job, struct reader *reader, struct err *err)
 {
-    if (reader->journal->ops->snapshot_begin(reader->journal, err) == 0) {
-        job->ledger = catalog_ledger_by_name(job->service->config.catalog, job->match.ledger);
-        if (job->ledger != NULL)
+    int r = service_find_ledger(job, reader, err);
+    if (r == 0 && job->ledger != NULL) {
+        r = reader->journal->ops->snapshot_begin(reader->journal, err);
+        if (r == 0)
             return true;
-        job_refuse(job, REFUSAL_LEDGER_NOT_FOUND, NULL);
-        answered(job, reader);
-        return false;
     }
-    job_failed(job, err);
+    if (r < 0)
+        job_failed(job, err);
+    else
+        job_refuse(job, REFUSAL_LEDGER_NOT_FOUND, NULL);
     job_ready(job);
     return false;
 }
@@ -55,9 +56,14 @@ void movement_prepare(struct job *job, struct reader *reader)
     struct account account;
     if (!load_account(job, reader, &account, &err))
         return;
+    const struct asset *asset;
+    int r = service_know_asset(job->service, reader->journal, account.asset, &asset, &err);
+    if (r < 0) {
+        job_failed(job, &err);
+        answered(job, reader);
+        return;
+    }
     reader->journal->ops->snapshot_end(reader->journal);
-    const struct asset *asset = catalog_asset(job->service->config.catalog, account.asset);
-    INVARIANT_F(asset != NULL, "asset %u", account.asset);
     write_set_currency(&job->write, str_of(asset->code));
     write_submit(job, reader);
 }

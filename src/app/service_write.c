@@ -4,10 +4,27 @@
 /* --- on the way in
  * ------------------------------------------------------------------------------------------ */
 
+/* Another process's record is answered again, in an asset that this one has not heard of. */
+static void know_step(struct job *job, struct reader *reader)
+{
+    struct err err = {0};
+    if (service_know_record(job->service, reader->journal, job->answer.record, &err) < 0) {
+        job_failed(job, &err);
+        job->answer = (struct answer){.refusal = REFUSAL_STORAGE_UNAVAILABLE};
+    }
+    if (job->in_lane || (job->after != NULL && job->answer.refusal == REFUSAL_NONE))
+        revise_finish(job, reader);
+    else
+        job_ready(job);
+}
+
 static void write_done(struct submission *submission)
 {
     struct job *job = (struct job *)((char *)submission - offsetof(struct job, submission));
-    if (revise_stale(job))
+    const struct answer *a = &job->answer;
+    if (a->replayed && a->record != NULL && !service_knows_record(job->service, a->record))
+        pool_after(job, know_step);
+    else if (revise_stale(job))
         pool_after(job, revise_again);
     else if (job->after != NULL && job->answer.refusal == REFUSAL_NONE)
         pool_after(job, job->after);
