@@ -3,9 +3,11 @@
 
 # shellcheck disable=SC2034 # read by the other scripts
 BUILD_PACKAGES=(gcc libc6-dev meson ninja-build pkg-config python3 ca-certificates
-    libmicrohttpd-dev libjansson-dev libsqlite3-dev libssl-dev)
+    libmicrohttpd-dev libjansson-dev libsqlite3-dev libpq-dev libssl-dev)
+# PostgreSQL and PgBouncer are for clusters of the tests' own (tests/support/postgres.py); what their packages may start on a
+# machine is never used.
 # shellcheck disable=SC2034
-TEST_PACKAGES=(libcmocka-dev sqlite3 curl hledger util-linux python3-yaml python3-venv)
+TEST_PACKAGES=(libcmocka-dev sqlite3 postgresql pgbouncer curl hledger util-linux python3-yaml python3-venv)
 # shellcheck disable=SC2034
 BROWSER_PACKAGES=(chromium python3-websocket)
 # shellcheck disable=SC2034

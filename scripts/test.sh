@@ -63,6 +63,11 @@ prepare_python() {
     fi
 }
 
+# Runs this again under a private PostgreSQL, which all tests that break nothing share; it ends with us.
+with_postgres() {
+    [ -n "${CREDITLEDGER_TEST_POSTGRES-}" ] || exec python3 scripts/postgres.py run -- "$PWD/dev" test "$@"
+}
+
 verb_test() {
     local quick=0 patterns=()
     for option in "$@"; do
@@ -73,6 +78,7 @@ verb_test() {
         esac
     done
     need_packages "${BUILD_PACKAGES[@]}" "${TEST_PACKAGES[@]}"
+    with_postgres "$@"
     if [ $quick = 0 ]; then
         try_packages "${BROWSER_PACKAGES[@]}" || say "No Chromium from here: the browser's tests will be skipped."
     fi
