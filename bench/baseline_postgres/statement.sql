@@ -1,0 +1,3 @@
+-- The same in one statement and one round trip: what the patient rewrite the above to. The rows are locked in order first; the
+-- update then works on what was locked.
+WITH locked AS MATERIALIZED (SELECT id FROM account WHERE id IN (:from::bigint, :to::bigint) ORDER BY id FOR UPDATE), moved AS (UPDATE account a SET balance = a.balance + CASE WHEN a.id = :from::bigint THEN -:amount::bigint ELSE :amount::bigint END, updated_at = now() FROM locked WHERE a.id = locked.id RETURNING a.id) INSERT INTO transfer(idempotency_key, from_account, to_account, amount, currency, reference, metadata) SELECT gen_random_uuid(), :from::bigint, :to::bigint, :amount::bigint, 'USD', 'order-2718281828', '{"channel":"web","order":"2718281828"}' FROM moved HAVING count(*) = 2;
