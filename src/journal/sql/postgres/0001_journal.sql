@@ -274,7 +274,8 @@ BEGIN
 END $$;
 
 -- I1: a text comes in the statement of its record, told by what PostgreSQL itself writes to both rows. Else an erased
--- text could come back, through a transaction so old that it does not see the erasure.
+-- text could come back, through a transaction so old that it does not see the erasure. (A text that the statement also
+-- erased is not there any more.)
 CREATE FUNCTION creditledger.record_text_check() RETURNS trigger LANGUAGE plpgsql
   SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
   SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off
@@ -283,8 +284,8 @@ DECLARE
   r record;
 BEGIN
   SELECT n.ledger, n.seq INTO r FROM fresh n
-      LEFT JOIN LATERAL (SELECT x.xmin, x.cmin FROM creditledger.record_text x
-        WHERE x.ledger = n.ledger AND x.seq = n.seq LIMIT 1) t ON true
+      CROSS JOIN LATERAL (SELECT x.xmin, x.cmin FROM creditledger.record_text x
+        WHERE x.ledger = n.ledger AND x.seq = n.seq LIMIT 1) t
       LEFT JOIN LATERAL (SELECT x.xmin, x.cmin, x.text_digest FROM creditledger.journal x
         WHERE x.ledger = n.ledger AND x.seq = n.seq LIMIT 1) j ON true
     WHERE (t.xmin = j.xmin AND t.cmin = j.cmin AND j.text_digest IS NOT NULL) IS NOT TRUE LIMIT 1;
