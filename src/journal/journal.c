@@ -2,15 +2,20 @@
 
 #include <string.h>
 
+#include "journal/postgres.h"
+
 int journal_open(
     const char *url, const struct journal_options *options, struct journal **ret_journal, struct err *err)
 {
     static const struct {
         const char *scheme;
+        bool whole; /* takes the URL with its scheme */
         int (*open)(const char *, const struct journal_options *, struct journal **, struct err *);
     } backends[] = {
-        {"sqlite:", journal_sqlite_open},
-        {"memory:", journal_memory_open},
+        {"sqlite:", false, journal_sqlite_open},
+        {"memory:", false, journal_memory_open},
+        {"postgres://", true, journal_postgres_open},
+        {"postgresql://", true, journal_postgres_open},
     };
     INVARIANT(url != NULL && options != NULL && ret_journal != NULL);
     size_t n = sizeof backends / sizeof backends[0];
@@ -18,13 +23,16 @@ int journal_open(
         size_t len = strlen(backends[i].scheme);
         if (strncmp(url, backends[i].scheme, len) != 0)
             continue;
-        if (url[len] == '\0')
+        if (url[len] == '\0' && !backends[i].whole) /* a bare postgres:// means libpq's defaults */
             return err_set(err, ERR_CONFIG, "database URL \"%s\" names nothing after the colon", url);
-        int rc = backends[i].open(url + len, options, ret_journal, err);
+        int rc = backends[i].open(url + (backends[i].whole ? 0 : len), options, ret_journal, err);
         INVARIANT(rc != 0 || (*ret_journal)->ops != NULL);
         return rc;
     }
-    return err_set(err, ERR_CONFIG, "database URL \"%s\" is neither sqlite:PATH nor memory:NAME", url);
+    char text[256];
+    postgres_url_redact(url, text, sizeof text); /* a misspelt scheme may have a password behind it */
+    return err_set(
+        err, ERR_CONFIG, "database URL \"%s\" is none of sqlite:PATH, memory:NAME and postgres://...", text);
 }
 
 void journal_close(struct journal *journal)

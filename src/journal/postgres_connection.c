@@ -358,8 +358,8 @@ int pg_ready(struct pg_wire *wire, struct err *err)
         notice_loss(wire);
     if (wire->pg != NULL)
         return 0;
-    if (wire->in_snapshot) /* another connection would see another state */
-        return err_set(err, ERR_IO, "database: the snapshot was lost with its connection");
+    if (wire->in_transaction)
+        return err_set(err, ERR_IO, "database: the transaction was lost with its connection");
     if (wire->failures > 0 && pg_now_ms() < wire->retry_at_ms)
         return err_set(err, wire->last.code, "%s", wire->last.message);
     int rc = connect_now(wire, &wire->last);

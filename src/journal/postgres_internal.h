@@ -122,7 +122,9 @@ struct pg_wire {
     bool pooled;    /* nothing is kept in the session: no named statements, no settings */
     bool connected; /* once at least */
     bool listening; /* LISTEN was said on this connection */
-    bool in_snapshot;
+    /* A transaction of several calls is open: another connection would not do for it. Set by who began it, cleared by who
+     * ends it or gives it up. */
+    bool in_transaction;
     int timeout_ms; /* for one statement, POSTGRES_TIMEOUT_MS unless set */
     const struct pg_statement *prepared[PG_STATEMENTS_MAX];
     size_t n_prepared;
@@ -258,7 +260,7 @@ int postgres_scan_open(struct journal *j, uint32_t ledger, uint64_t from_seq, bo
 int postgres_scan_next(struct journal_scan *scan, const struct record **ret_record, struct err *err);
 void postgres_scan_close(struct journal_scan *scan);
 /* Takes the results that a scan has under way off the wire, so that another statement can be run. */
-MUST_CHECK int postgres_scan_settle(struct journal_scan *scan, struct err *err);
+int postgres_scan_settle(struct journal_scan *scan, struct err *err);
 
 /* The bits of `entry` rows and `lot` rows that several statements read alike. */
 #define POSTGRES_ENTRY_COLUMNS \
