@@ -17,7 +17,7 @@
 
 struct bench_plan {
     const char *url, *token;
-    bool in_process, hot, json, quiet;
+    bool in_process, hot, json, quiet, wait;
     size_t connections, accounts, bulk, lookups;
     int64_t seconds, requests; /* requests 0: for `seconds` */
     int64_t rate, think_us;

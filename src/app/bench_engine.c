@@ -217,10 +217,9 @@ static int look_up(struct engine_bench *b, struct err *err)
     struct bench_results *r = b->results;
     size_t n = b->plan->lookups < r->n_acked ? b->plan->lookups : r->n_acked;
     struct journal *j = NULL;
-    struct journal_options options = {.mode = JOURNAL_READ};
     struct arena arena;
     int64_t from_us = bench_now_us();
-    int rc = journal_open(b->store.url, &options, &j, err);
+    int rc = journal_open(b->store.url, &b->store.options, &j, err);
     arena_init(&arena, 0);
     progress_begin(&b->progress, "looking up", n, b->plan->quiet);
     for (size_t i = 0; i < n && rc == 0; i++) {

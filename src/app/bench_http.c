@@ -256,6 +256,16 @@ static void load_lost(void *ctx, struct bench_mark mark)
     b->results->lost += b->plan->bulk > 1 ? b->plan->bulk : 1;
 }
 
+/* Several processes begin together: this one is ready, and whoever started them says when. */
+static void wait_for_others(void)
+{
+    int c;
+    fputs("ready\n", stderr);
+    do
+        c = getchar();
+    while (c != EOF && c != '\n');
+}
+
 static int load(struct http_bench *b, struct err *err)
 {
     const struct bench_plan *plan = b->plan;
@@ -267,6 +277,8 @@ static int load(struct http_bench *b, struct err *err)
         .depth = 1,
         .think_us = plan->think_us,
         .rate = plan->rate};
+    if (plan->wait)
+        wait_for_others();
     int64_t from_us = bench_now_us();
     b->until_us = from_us + plan->seconds * 1000000;
     b->random = 0x9e3779b97f4a7c15u;

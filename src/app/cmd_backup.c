@@ -14,6 +14,7 @@
 #include "app/options.h"
 #include "app/progress.h"
 #include "app/store.h"
+#include "journal/postgres.h"
 
 #define PATH_LEN_MAX 4096
 
@@ -179,7 +180,15 @@ static int run(const struct options *o)
             "%s is there: another backup is being made, or was cut off (then remove that file)", b.part);
     struct store store;
     struct err err = {0};
-    int rc = store_open_read(o, &store, &err);
+    int rc = store_describe(o, &store, &err);
+    if (rc != 0)
+        return options_fail(o, EXIT_USAGE, "%s", err.message);
+    if (postgres_url(store.url))
+        return options_fail(o, EXIT_USAGE,
+            "a PostgreSQL database is backed up with PostgreSQL's own tools, beside running servers: "
+            "pg_dump --format=custom --schema=creditledger --file=%s '%s'",
+            b.path, store.shown);
+    rc = store_open_read(o, &store, &err);
     if (rc != 0)
         return options_fail(o, EXIT_ENVIRONMENT, "%s", err.message);
     uint64_t records = 0;
@@ -208,6 +217,8 @@ const struct command_spec cmd_backup = {
     .details = "The copy is one consistent state: everything that was committed when it ended. It gets its "
                "name only when it\n"
                "is complete, checked and on the disk, and never overwrites a file.\n"
+               "\n"
+               "Of the embedded database; one in PostgreSQL is for pg_dump (docs/operations.md).\n"
                "\n"
                "To restore: stop the server, put the copy in the data directory as ledger.db (without any "
                "ledger.db-wal or\n"

@@ -23,6 +23,8 @@ static const struct option_spec options[] = {
     {"rate", "N", "open loop: requests a second, latency counted from when each was due", NULL, "0", NULL},
     {"hot", NULL, "all transfers pay into or out of one account", NULL, NULL, NULL},
     {"think-ms", "MS", "pause of a connection after each answer", NULL, "0", NULL},
+    {"wait", NULL, "when the accounts are open, say 'ready' on standard error and wait for a line of input",
+        NULL, NULL, NULL},
     {"token", "TOKEN", "for a server with a token file: scopes read and post", "CREDITLEDGER_TOKEN", NULL,
         NULL},
     {"in-process", NULL, "no HTTP: the engine over --data, which must not be in use", NULL, NULL, NULL},
@@ -31,7 +33,9 @@ static const struct option_spec options[] = {
     /* Without default and environment: nobody's ledger is filled with measurements by accident. */
     {"data", "DIR", "directory of the database: the server's, to audit it; with --in-process, to write to",
         NULL, NULL, "@dir"},
-    {"database-url", "URL", "sqlite:PATH or memory:NAME instead of --data", NULL, NULL, NULL},
+    {"database-url", "URL", "postgres://..., sqlite:PATH or memory:NAME instead of --data", NULL, NULL, NULL},
+    {"database-direct-url", "URL", "PostgreSQL past a pooler", NULL, NULL, NULL},
+    STORE_WRITE_OPTIONS,
     {"lookups", "N", "at most so many acknowledged transfers are looked up, evenly spread", NULL, "100000",
         NULL},
     {"no-verify", NULL, "neither look up nor audit afterwards", NULL, NULL, NULL},
@@ -73,6 +77,7 @@ static bool make_plan(const struct options *o, struct bench_plan *plan)
         .token = options_get(o, "token"),
         .in_process = options_flag(o, "in-process"),
         .hot = options_flag(o, "hot"),
+        .wait = options_flag(o, "wait"),
         .json = options_flag(o, "json"),
         .quiet = options_flag(o, "json") || options_flag(o, "quiet"),
     };

@@ -220,6 +220,7 @@ static int run(const struct options *o)
 
 static const struct option_spec options[] = {
     STORE_OPTIONS,
+    STORE_WRITE_OPTIONS,
     {"ledger", "NAME", "which ledger", NULL, "main", NULL},
     {"seq", "N", "the text of this record", NULL, NULL, NULL},
     {"transfer", "ID", "the text of the transfer with this id", NULL, NULL, NULL},
@@ -236,16 +237,18 @@ const struct command_spec cmd_erase = {
     .name = "erase",
     .summary = "erase names and metadata for good; balances and the hash chain stay",
     .positional = "",
-    .details = "What may hold personal data (names, metadata) is kept apart from the journal, which holds a "
-               "salted digest of\n"
-               "it. Erasing takes text and salt away and leaves a record that says so. The server must be "
-               "stopped. Backups\n"
-               "made before still hold the text. Transfers of an account have texts of their own: erase them "
-               "by --transfer.\n"
-               "\n"
-               "Exit status: 0 erased (or nothing was there), 1 no such record or account, 2 usage, 3 "
-               "another process has\n"
-               "the database, or it could not be written.",
+    .details =
+        "What may hold personal data (names, metadata) is kept apart from the journal, which holds a "
+        "salted digest of\n"
+        "it. Erasing takes text and salt away and leaves a record that says so. A server on --data "
+        "must be stopped;\n"
+        "over PostgreSQL servers may go on, and this is done as the role that owns the tables. Backups\n"
+        "made before still hold the text. Transfers of an account have texts of their own: erase them "
+        "by --transfer.\n"
+        "\n"
+        "Exit status: 0 erased (or nothing was there), 1 no such record or account, 2 usage, 3 "
+        "another process has\n"
+        "the database, or it could not be written.",
     .options = options,
     .run = run,
 };

@@ -245,6 +245,7 @@ static int run(const struct options *o)
 
 static const struct option_spec options[] = {
     STORE_OPTIONS,
+    STORE_WRITE_OPTIONS,
     {"ledger", "NAME", "which ledger", NULL, "main", NULL},
     {"opening", NULL, "the file has what accounts start with, not movements", NULL, NULL, NULL},
     {"account-column", "COLUMN", "the account; opened if it is not there, with this as external id", NULL,
@@ -306,8 +307,9 @@ const struct command_spec cmd_import = {
         "credits_remaining \\\n"
         "      --currency CREDITS --scale 0\n"
         "\n"
-        "FILE may be - for standard input. The server must be stopped: import takes the database for "
-        "itself.\n"
+        "FILE may be - for standard input. A server on --data must be stopped: import takes an embedded "
+        "database for\n"
+        "itself. Over PostgreSQL servers may go on.\n"
         "\n"
         "Exit status: 0 every row is in the ledger, 1 the file is at fault (or rows were declined), 2 usage, "
         "3 another\n"

@@ -10,20 +10,25 @@
 
 #include "app/serve_census.h"
 #include "app/serve_demo.h"
+#include "app/serve_follow.h"
 #include "app/serve_listen.h"
 #include "app/serve_loop.h"
 #include "app/serve_notify.h"
 #include "app/serve_signals.h"
 #include "app/store.h"
+#include "journal/postgres.h"
 #include "telemetry/log.h"
 
 #define DESCRIPTORS_WANTED 65536
-#define DESCRIPTORS_OWN 64 /* database, logs, readers: not for connections */
+#define DESCRIPTORS_OWN 64     /* database, logs, readers: not for connections */
+#define STOP_EXTRA_MS 30000    /* beyond --grace: for what is queued, and the database to let go */
+#define CENSUS_AGAIN_MS 600000 /* shared journals: what others opened shows in the gauges this late */
 
 static const struct option_spec options[] = {
     {"listen", "ADDRESS", "address and port to listen on; port 0 takes any that is free",
         "CREDITLEDGER_LISTEN", "127.0.0.1:4000", NULL},
     STORE_OPTIONS,
+    STORE_WRITE_OPTIONS,
     {"token-file", "FILE", "require tokens: 'name sha256 scopes' a line ('creditledger token' makes them)",
         "CREDITLEDGER_TOKEN_FILE", NULL, "@file"},
     {"insecure", NULL, "listen beyond this machine without tokens", "CREDITLEDGER_INSECURE", NULL, NULL},
@@ -50,6 +55,7 @@ struct server {
     struct serve_loop *loop;
     struct serve_signals signals;
     struct census *census;
+    struct follower *follower; /* shared journals only */
     int64_t began;
 };
 
@@ -104,6 +110,10 @@ static int read_options(struct server *s)
         !options_int(o, "queue", 1, 10000000, &queue) ||
         !options_int(o, "connections", 1, 60000, &connections) || !options_int(o, "grace", 0, 3600, &grace))
         return EXIT_USAGE;
+    struct store described;
+    struct err err;
+    if (store_describe(o, &described, &err) != 0)
+        return options_fail(o, EXIT_USAGE, "%s", err.message);
     s->tuning.cache_accounts = (size_t)cache;
     s->tuning.queue_commands = (size_t)queue;
     s->config.readers = (size_t)readers;
@@ -126,6 +136,27 @@ static void on_committed(void *ctx)
         serve_loop_committed(s->loop);
 }
 
+static bool is_reachable(const void *ctx)
+{
+    const struct server *s = ctx;
+    return s->follower == NULL || serve_follow_reachable(s->follower);
+}
+
+static int on_right(void *ctx, const char *note)
+{
+    (void)ctx;
+    log_event(LOG_WARNING,
+        "more rights in the database than a server needs: 'creditledger migrate --runtime-role'", "right",
+        note, NULL);
+    return 0;
+}
+
+/* The engine, whose handle it is, is not at work yet. */
+static int warn_of_rights(struct journal *journal, struct err *err)
+{
+    return postgres_excess_rights(journal, on_right, NULL, err);
+}
+
 static int open_all(struct server *s, struct err *err)
 {
     int failed = 0;
@@ -143,6 +174,14 @@ static int open_all(struct server *s, struct err *err)
     s->config.metrics = s->store.metrics;
     s->config.tokens = s->tokens;
     s->config.database_url = s->store.url;
+    s->config.database_direct_url = s->store.options.direct_url;
+    s->config.shared = s->store.journal->shared;
+    s->config.reachable = is_reachable;
+    s->config.reachable_ctx = s;
+    if (postgres_url(s->store.url))
+        failed = warn_of_rights(s->store.journal, err);
+    if (failed)
+        return failed;
     failed = serve_loop_new(&s->config, &s->loop, err);
     if (failed) {
         struct err inner = *err;
@@ -155,6 +194,8 @@ static int seed_demo(struct server *s, struct err *err)
 {
     struct service_config like = {
         .database_url = s->store.url,
+        .database_direct_url = s->store.options.direct_url,
+        .shared = s->config.shared,
         .engine = s->store.engine,
         .catalog = s->store.catalog,
         .now = store_now,
@@ -190,7 +231,7 @@ static void announce(const struct server *s)
     snprintf(ms, sizeof ms, "%lld", (long long)((store_now(NULL) - s->began) / 1000));
     snprintf(pid, sizeof pid, "%ld", (long)getpid());
     snprintf(port, sizeof port, "%d", serve_loop_port(s->loop));
-    log_event(LOG_INFO, "listening", "address", s->config.listen, "port", port, "database", s->store.url,
+    log_event(LOG_INFO, "listening", "address", s->config.listen, "port", port, "database", s->store.shown,
         "version", CREDITLEDGER_VERSION, "pid", pid, "startMs", ms, "tokens",
         s->tokens ? "required" : "not required", NULL);
     if (s->tokens == NULL && !listen_is_loopback(s->config.listen))
@@ -199,11 +240,38 @@ static void announce(const struct server *s)
     serve_notify("READY=1");
 }
 
+static void start_census(struct server *s)
+{
+    const struct census_config config = {
+        .database_url = s->store.url,
+        .database_direct_url = s->store.options.direct_url,
+        .catalog = s->store.catalog,
+        .metrics = s->store.metrics,
+        .again_ms = s->config.shared ? CENSUS_AGAIN_MS : 0,
+    };
+    s->census = serve_census_start(&config);
+}
+
+static int start_follower(struct server *s, struct err *err)
+{
+    const struct follow_config config = {
+        .database_url = s->store.url,
+        .database_direct_url = s->store.options.direct_url,
+        .catalog = s->store.catalog,
+        .reached = serve_loop_committed,
+        .ctx = s->loop,
+    };
+    return s->config.shared ? serve_follow_start(&config, &s->follower, err) : 0;
+}
+
 /* The engine runs from here to the end of this function. */
 static int serve(struct server *s, struct err *err)
 {
-    s->census = serve_census_start(s->store.url, s->store.catalog, s->store.metrics);
-    int failed = engine_start(s->store.engine, err);
+    int failed = start_follower(s, err);
+    if (failed)
+        return failed;
+    start_census(s);
+    failed = engine_start(s->store.engine, err);
     if (!failed) {
         if (options_flag(s->options, "demo"))
             failed = seed_demo(s, err);
@@ -219,6 +287,7 @@ static int serve(struct server *s, struct err *err)
         }
     }
     serve_census_stop(s->census);
+    serve_follow_stop(s->follower);
     return failed;
 }
 
@@ -239,7 +308,7 @@ static int run(const struct options *o)
     serve_signals_block();
     int failed = open_all(&s, &err);
     if (!failed)
-        failed = serve_signals_start(&s.signals, s.loop, &err);
+        failed = serve_signals_start(&s.signals, s.loop, s.config.grace_ms + STOP_EXTRA_MS, &err);
     if (!failed) {
         failed = serve(&s, &err);
         serve_signals_stop(&s.signals);

@@ -132,8 +132,7 @@ static int audit(const struct options *o, struct store *store, int64_t max_fault
         .progress = on_progress,
         .ctx = &r,
     };
-    struct journal_options second = {.mode = JOURNAL_READ, .now = store_now(NULL)};
-    if (journal_open(store->url, &second, &options.second, NULL) != 0)
+    if (journal_open(store->url, &store->options, &options.second, NULL) != 0)
         options.second = NULL; /* then one handle does all, one after the other */
     struct timespec from, to;
     struct verify_counts counts;

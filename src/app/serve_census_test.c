@@ -119,7 +119,8 @@ static void test_counts_all_ledgers_over_pages(void **state)
     open_accounts("shop", 3, false);
     use_world();
     struct metrics *m = metrics_new();
-    struct census *census = serve_census_start(URL, catalog, m);
+    struct census *census =
+        serve_census_start(&(struct census_config){.database_url = URL, .catalog = catalog, .metrics = m});
     assert_non_null(census);
     /* What is opened from now on is the engine's to count. */
     open_accounts("main", 4, false);
@@ -129,10 +130,29 @@ static void test_counts_all_ledgers_over_pages(void **state)
     metrics_free(m);
 }
 
+/* The engine of this test has no metrics, so that what it opens is what another process opened. */
+static void test_counts_again_what_others_opened(void **state)
+{
+    (void)state;
+    open_accounts("main", 5, true);
+    struct metrics *m = metrics_new();
+    struct census *census = serve_census_start(
+        &(struct census_config){.database_url = URL, .catalog = catalog, .metrics = m, .again_ms = 1});
+    wait_for_accounts(m, 5);
+    metrics_add(m, METRIC_ACCOUNTS, 3); /* as our engine counts what it opens ... */
+    open_accounts("main", 3, false);    /* ... these */
+    open_accounts("main", 4, false);
+    wait_for_accounts(m, 12);
+    assert_int_equal(gauge(m, "creditledger_accounts_without_floor"), 7);
+    serve_census_stop(census);
+    metrics_free(m);
+}
+
 static void test_without_a_database_it_says_so(void **state)
 {
     (void)state;
-    assert_null(serve_census_start("memory:none-of-that-name", catalog, NULL));
+    assert_null(serve_census_start(
+        &(struct census_config){.database_url = "memory:none-of-that-name", .catalog = catalog}));
     serve_census_stop(NULL);
 }
 
@@ -140,6 +160,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_counts_all_ledgers_over_pages, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_counts_again_what_others_opened, setup, teardown),
         cmocka_unit_test_setup_teardown(test_without_a_database_it_says_so, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -258,6 +258,10 @@ static int start_service(struct serve_loop *loop, struct err *err)
     const struct serve_loop_config *c = &loop->config;
     struct service_config config = {
         .database_url = c->database_url,
+        .database_direct_url = c->database_direct_url,
+        .shared = c->shared,
+        .reachable = c->reachable,
+        .reachable_ctx = c->reachable_ctx,
         .engine = c->engine,
         .catalog = c->catalog,
         .metrics = c->metrics,

@@ -19,6 +19,10 @@ struct serve_loop_config {
     struct tokens *tokens;  /* NULL: everybody may do everything */
     const char *token_file; /* read again by serve_loop_reload(); NULL if tokens is NULL */
     const char *database_url;
+    const char *database_direct_url; /* as in struct service_config */
+    bool shared;
+    bool (*reachable)(const void *ctx); /* as in struct service_config */
+    const void *reachable_ctx;
     size_t readers;
     const char *listen;
     size_t connections_max;

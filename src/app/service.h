@@ -19,6 +19,9 @@ struct service_config {
     const char *database_url;        /* for the readers' handles */
     const char *database_direct_url; /* the same, as in struct journal_options; NULL: none */
     bool shared;                     /* other processes write to the same journal */
+    /* False while the database is known to be away, for /readyz; NULL: nobody watches. Any thread. */
+    bool (*reachable)(const void *ctx);
+    const void *reachable_ctx;
     struct engine *engine;
     struct catalog *catalog;
     struct metrics *metrics;     /* may be NULL */

@@ -131,6 +131,9 @@ void service_complain(struct service *service, const struct err *err);
 struct asset_lookup service_assets(const struct service *service);
 int64_t service_now(const struct service *service);
 
+/* Opens a snapshot on the reader's handle. A connection that broke while nobody used it is no reason to refuse a read. */
+MUST_CHECK int reader_snapshot(struct reader *reader, struct err *err);
+
 /* --- service_catalog.c: nothing of it does anything unless the journal is shared
  * ----------------------------------------------------------------------------------------- */
 

@@ -10,8 +10,11 @@ static void health(struct job *job)
 
 static void readiness(struct job *job)
 {
+    const struct service_config *c = &job->service->config;
     if (job->service->stopping) {
         job_refuse(job, REFUSAL_SHUTTING_DOWN, NULL);
+    } else if (c->reachable != NULL && !c->reachable(c->reachable_ctx)) {
+        job_refuse(job, REFUSAL_STORAGE_UNAVAILABLE, "The database cannot be reached.");
     } else if (!engine_healthy(job->service->config.engine)) {
         job_refuse(job, REFUSAL_STORAGE_UNAVAILABLE, "The last write to the journal failed.");
     } else {

@@ -48,6 +48,13 @@ static int reader_open(struct service *s, struct reader *reader, struct err *err
     return r < 0 ? err_wrap(err, "cannot open the journal for reading") : 0;
 }
 
+int reader_snapshot(struct reader *reader, struct err *err)
+{
+    struct journal *j = reader->journal;
+    int r = j->ops->snapshot_begin(j, err);
+    return r == ERR_IO ? j->ops->snapshot_begin(j, err) : r;
+}
+
 static void reader_close(struct reader *reader)
 {
     journal_close(reader->journal);

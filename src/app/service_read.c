@@ -337,7 +337,7 @@ static void read_step(struct job *job, struct reader *reader)
 {
     struct err err = {0};
     struct journal *journal = reader->journal;
-    int r = journal->ops->snapshot_begin(journal, &err);
+    int r = reader_snapshot(reader, &err);
     if (r == 0) {
         r = handlers[job->match.route->id](job, journal, &err);
         journal->ops->snapshot_end(journal);

@@ -24,7 +24,7 @@ static bool begin_read(struct job *job, struct reader *reader, struct err *err)
 {
     int r = service_find_ledger(job, reader, err);
     if (r == 0 && job->ledger != NULL) {
-        r = reader->journal->ops->snapshot_begin(reader->journal, err);
+        r = reader_snapshot(reader, err);
         if (r == 0)
             return true;
     }
@@ -118,7 +118,7 @@ static bool present_text(
     struct account account;
     struct journal *j = reader->journal;
     const struct record *record = NULL;
-    int r = j->ops->snapshot_begin(j, err);
+    int r = reader_snapshot(reader, err);
     bool found = false;
     if (r == 0) {
         found = path_account(job, j, &account, &r, err);
@@ -244,7 +244,7 @@ void revise_finish(struct job *job, struct reader *reader)
     if (job->in_lane)
         lane_leave(job);
     if (a->refusal == REFUSAL_NONE) {
-        int r = j->ops->snapshot_begin(j, &err);
+        int r = reader_snapshot(reader, &err);
         if (r == 0) {
             job->ledger = a->ledger;
             r = revised_view(job, j, &view, &err);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/instant.h"
+#include "journal/postgres.h"
 #include "telemetry/metrics.h"
 
 #define STORE_FILE "ledger.db"
@@ -36,6 +37,65 @@ int store_url(const struct options *o, char *ret_url, size_t size, struct err *e
                         : snprintf(ret_url, size, SQLITE_SCHEME "%s/" STORE_FILE, data);
     if (n < 0 || (size_t)n >= size)
         return err_set(err, ERR_CONFIG, "the path of the database is too long (%d bytes)", n);
+    return 0;
+}
+
+/* False after saying what is wrong. Commands that only read have no such options. */
+static int write_options(const struct options *o, struct journal_options *options, struct err *err)
+{
+    static const struct {
+        const char *name;
+        enum ledger_lock lock;
+    } locks[] = {{"auto", LEDGER_LOCK_DEFAULT}, {"advisory", LEDGER_LOCK_ADVISORY}, {"row", LEDGER_LOCK_ROW},
+        {"none", LEDGER_LOCK_NONE}};
+    if (!options_has(o, "ledger-lock"))
+        return 0;
+    const char *lock = options_get(o, "ledger-lock"), *notify = options_get(o, "database-notify");
+    size_t i = 0, n = sizeof locks / sizeof *locks;
+    while (i < n && strcmp(locks[i].name, lock) != 0)
+        i++;
+    if (i == n)
+        return err_set(
+            err, ERR_CONFIG, "--ledger-lock is '%s': it must be auto, advisory, row or none", lock);
+    options->lock = locks[i].lock;
+    options->no_notify = strcmp(notify, "off") == 0;
+    if (!options->no_notify && strcmp(notify, "on") != 0)
+        return err_set(err, ERR_CONFIG, "--database-notify is '%s': it must be on or off", notify);
+    return 0;
+}
+
+/* The direct URL of the environment is for the database of the environment: with another one it says nothing. */
+static int direct_option(const struct options *o, struct store *s, struct err *err)
+{
+    const char *direct = options_has(o, "database-direct-url") ? options_get(o, "database-direct-url") : NULL;
+    if (direct == NULL || *direct == '\0')
+        return 0;
+    bool given = options_given(o, "database-direct-url");
+    if (postgres_url(s->url) && (given || !options_given(o, "database-url"))) {
+        if (!postgres_url(direct))
+            return err_set(err, ERR_CONFIG, "--database-direct-url must begin with postgres://");
+        s->options.direct_url = direct;
+        return 0;
+    }
+    return given ? err_set(err, ERR_CONFIG, "--database-direct-url goes with a --database-url of PostgreSQL")
+                 : 0;
+}
+
+int store_describe(const struct options *o, struct store *ret_store, struct err *err)
+{
+    struct store s = {.lock_fd = -1, .options = {.mode = JOURNAL_READ, .now = store_now(NULL)}};
+    int failed = store_url(o, s.url, sizeof s.url, err);
+    if (!failed)
+        failed = direct_option(o, &s, err);
+    if (!failed)
+        failed = write_options(o, &s.options, err);
+    if (failed)
+        return failed;
+    if (postgres_url(s.url))
+        postgres_url_redact(s.url, s.shown, sizeof s.shown);
+    else
+        memcpy(s.shown, s.url, sizeof s.shown);
+    *ret_store = s;
     return 0;
 }
 
@@ -144,15 +204,14 @@ void store_unlock(int fd)
 
 int store_open_read(const struct options *o, struct store *ret_store, struct err *err)
 {
-    struct store s = {.lock_fd = -1};
-    int failed = store_url(o, s.url, sizeof s.url, err);
+    struct store s;
+    int failed = store_describe(o, &s, err);
     if (failed)
         return failed;
-    struct journal_options options = {.mode = JOURNAL_READ, .now = store_now(NULL)};
-    failed = journal_open(s.url, &options, &s.journal, err);
-    if (failed == ERR_NOT_FOUND)
+    failed = journal_open(s.url, &s.options, &s.journal, err);
+    if (failed == ERR_NOT_FOUND && !postgres_url(s.url))
         return err_set(err, failed,
-            "there is no ledger at %s: 'creditledger serve' or 'creditledger migrate' makes one", s.url);
+            "there is no ledger at %s: 'creditledger serve' or 'creditledger migrate' makes one", s.shown);
     if (failed)
         return failed;
     failed = catalog_new(s.journal, &s.catalog, err);
@@ -166,7 +225,9 @@ int store_open_read(const struct options *o, struct store *ret_store, struct err
 
 static int open_engine(const struct engine_config *tuning, struct store *s, struct err *err)
 {
-    struct journal_options options = {.mode = JOURNAL_WRITE, .create = true, .now = store_now(NULL)};
+    struct journal_options options = s->options;
+    options.mode = JOURNAL_WRITE;
+    options.create = true;
     int failed = journal_open(s->url, &options, &s->journal, err);
     if (failed)
         return failed;
@@ -187,8 +248,8 @@ static int open_engine(const struct engine_config *tuning, struct store *s, stru
 int store_open_tuned(
     const struct options *o, const struct engine_config *tuning, struct store *ret_store, struct err *err)
 {
-    struct store s = {.lock_fd = -1};
-    int failed = store_url(o, s.url, sizeof s.url, err);
+    struct store s;
+    int failed = store_describe(o, &s, err);
     if (failed)
         return failed;
     failed = store_lock(s.url, &s.lock_fd, err);

@@ -199,6 +199,101 @@ static void test_reading_makes_nothing_and_writing_does(void **state)
     assert_int_equal(options_main(commands, 4, argv), EXIT_OK);
 }
 
+/* What store_describe() made of a command line, and of the variables. */
+static struct store described;
+static struct err description_err;
+static int description_code;
+
+static int run_describe(const struct options *o)
+{
+    description_err = (struct err){0};
+    description_code = store_describe(o, &described, &description_err);
+    return EXIT_OK;
+}
+
+static int describe(const char *const *words)
+{
+    static const struct option_spec options[] = {STORE_OPTIONS, STORE_WRITE_OPTIONS, {.name = NULL}};
+    const struct command_spec commands[] = {
+        {.name = "test", .summary = "", .positional = "", .options = options, .run = run_describe},
+        {.name = NULL},
+    };
+    char *argv[12] = {(char *)"creditledger", (char *)"test"};
+    int argc = 2;
+    for (; words[argc - 2] != NULL; argc++)
+        argv[argc] = (char *)(uintptr_t)words[argc - 2];
+    assert_int_equal(options_main(commands, argc, argv), EXIT_OK);
+    return description_code;
+}
+
+#define DESCRIBE(...) describe((const char *const[]){__VA_ARGS__, NULL})
+#define POOLER "postgres://app:hush@pooler:6432/ledger"
+#define DIRECT "postgresql://app:hush@db/ledger"
+
+static void test_postgres_options(void **state)
+{
+    (void)state;
+    assert_int_equal(DESCRIBE("--database-url", POOLER), 0);
+    assert_string_equal(described.url, POOLER);
+    assert_null(strstr(described.shown, "hush"));
+    assert_non_null(strstr(described.shown, "pooler:6432/ledger"));
+    assert_null(described.options.direct_url);
+    assert_int_equal(described.options.mode, JOURNAL_READ);
+    assert_int_equal(described.options.lock, LEDGER_LOCK_DEFAULT);
+    assert_false(described.options.no_notify);
+    assert_int_equal(DESCRIBE("--database-url", POOLER, "--database-direct-url", DIRECT, "--ledger-lock",
+                         "row", "--database-notify", "off"),
+        0);
+    assert_string_equal(described.options.direct_url, DIRECT);
+    assert_int_equal(described.options.lock, LEDGER_LOCK_ROW);
+    assert_true(described.options.no_notify);
+    assert_int_equal(DESCRIBE("--database-url", POOLER, "--ledger-lock", "none"), 0);
+    assert_int_equal(described.options.lock, LEDGER_LOCK_NONE);
+    assert_int_equal(DESCRIBE("--database-url", POOLER, "--ledger-lock", "advisory"), 0);
+    assert_int_equal(described.options.lock, LEDGER_LOCK_ADVISORY);
+}
+
+static void test_postgres_options_that_are_wrong(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *words[7], *says;
+    } cases[] = {
+        {{"--database-url", POOLER, "--ledger-lock", "big", NULL}, "auto, advisory, row or none"},
+        {{"--database-url", POOLER, "--database-notify", "maybe", NULL}, "on or off"},
+        {{"--database-url", POOLER, "--database-direct-url", "sqlite:x", NULL}, "postgres://"},
+        {{"--database-direct-url", DIRECT, NULL}, "--database-direct-url"},
+        {{"--data", "x", "--database-url", POOLER, NULL}, "say one of them"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_int_equal(describe(cases[i].words), ERR_CONFIG);
+        assert_non_null(strstr(description_err.message, cases[i].says));
+        assert_null(strstr(description_err.message, "hush"));
+    }
+}
+
+/* The variable belongs to the database of the environment, not to any that somebody names. */
+static void test_a_direct_url_of_the_environment(void **state)
+{
+    (void)state;
+    setenv("CREDITLEDGER_DATABASE_URL", POOLER, 1);
+    setenv("CREDITLEDGER_DATABASE_DIRECT_URL", DIRECT, 1);
+    int both = describe((const char *const[]){NULL});
+    const char *direct = described.options.direct_url;
+    int other = DESCRIBE("--database-url", "postgres://elsewhere/ledger");
+    const char *of_other = described.options.direct_url;
+    int file = DESCRIBE("--data", dir);
+    const char *of_file = described.options.direct_url;
+    unsetenv("CREDITLEDGER_DATABASE_URL");
+    unsetenv("CREDITLEDGER_DATABASE_DIRECT_URL");
+    assert_int_equal(both, 0);
+    assert_string_equal(direct, DIRECT);
+    assert_int_equal(other, 0);
+    assert_null(of_other);
+    assert_int_equal(file, 0);
+    assert_null(of_file);
+}
+
 static void test_clock_and_randomness(void **state)
 {
     (void)state;
@@ -224,6 +319,9 @@ int main(void)
         T(test_memory_needs_no_lock),
         T(test_a_file_in_the_way_is_named),
         T(test_reading_makes_nothing_and_writing_does),
+        T(test_postgres_options),
+        T(test_postgres_options_that_are_wrong),
+        T(test_a_direct_url_of_the_environment),
         T(test_clock_and_randomness),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -70,6 +70,11 @@ void metrics_set(struct metrics *m, enum metric_gauge gauge, int64_t value)
         atomic_store_explicit(&m->gauges[gauge], value, memory_order_relaxed);
 }
 
+int64_t metrics_gauge(const struct metrics *m, enum metric_gauge gauge)
+{
+    return m != NULL ? atomic_load_explicit(&m->gauges[gauge], memory_order_relaxed) : 0;
+}
+
 void metrics_add(struct metrics *m, enum metric_gauge gauge, int64_t delta)
 {
     if (m != NULL)

@@ -18,7 +18,15 @@
     X(QUEUE_REFUSED, "creditledger_queue_refused_total", "Submissions refused because the queue was full") \
     X(CACHE_HITS, "creditledger_account_cache_hits_total", "Account heads found in memory") \
     X(CACHE_MISSES, "creditledger_account_cache_misses_total", "Account heads read from the journal") \
-    X(DATABASE_ERRORS, "creditledger_database_errors_total", "Errors reported by the database")
+    X(DATABASE_ERRORS, "creditledger_database_errors_total", "Errors reported by the database") \
+    X(CONFLICTS, "creditledger_conflicts_total", "Batches that another process's writing made void") \
+    X(DECIDED_AGAIN, "creditledger_batches_decided_again_total", "Batches decided more than once") \
+    X(HELD_BATCHES, "creditledger_held_batches_total", \
+        "Batches decided under their ledgers' locks, because other processes write too") \
+    X(UNKNOWN_OUTCOMES, "creditledger_unknown_outcomes_total", \
+        "Commits during which the connection broke") \
+    X(DUPLICATES, "creditledger_duplicates_total", \
+        "Batches in which the database's index found a key used before")
 
 #define METRIC_GAUGES(X) \
     X(QUEUE_DEPTH, "creditledger_queue_depth", "Commands waiting for the engine") \
@@ -62,6 +70,7 @@ void metrics_free(struct metrics *m);
 /* All of these do nothing if m is NULL. */
 void metrics_count(struct metrics *m, enum metric_counter counter, uint64_t n);
 void metrics_set(struct metrics *m, enum metric_gauge gauge, int64_t value);
+int64_t metrics_gauge(const struct metrics *m, enum metric_gauge gauge); /* 0 for NULL */
 void metrics_add(struct metrics *m, enum metric_gauge gauge, int64_t delta);
 /* Microseconds for the *_seconds histograms, a plain number for BATCH. */
 void metrics_observe(struct metrics *m, enum metric_histogram histogram, uint64_t value);
