@@ -11,9 +11,11 @@ import urllib.error
 import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import postgres  # noqa: E402
 from tap import BUILD, SOURCE  # noqa: E402
 
 BINARY = os.environ.get("CREDITLEDGER_BINARY") or os.path.join(BUILD, "creditledger")
+POSTGRES = os.environ.get("CREDITLEDGER_TEST_BACKEND") == "postgres"
 
 
 class Done:
@@ -28,12 +30,14 @@ class Done:
 
 
 class Desk:
-    """A directory with a database in data/."""
+    """A directory with a database in data/; with CREDITLEDGER_TEST_BACKEND=postgres the database is one in the PostgreSQL that
+    tests share."""
 
     def __init__(self):
         self.path = tempfile.mkdtemp(prefix="creditledger-cli-")
         self.data = os.path.join(self.path, "data")
         self.database = os.path.join(self.data, "ledger.db")
+        self.url = postgres.make_database(postgres.need_shared(), "desk") if POSTGRES else None
 
     def file(self, name, text=None):
         path = os.path.join(self.path, name)
@@ -44,7 +48,8 @@ class Desk:
 
     def run(self, command, *arguments, code=0, data=None, **more):
         """Runs a subcommand; it must end with that exit code (None: with any)."""
-        line = [BINARY, command, *arguments, "--data", data or self.data]
+        where = ["--database-url", self.url] if self.url and data is None else ["--data", data or self.data]
+        line = [BINARY, command, *arguments, *where]
         result = subprocess.run(line, capture_output=True, text=True, timeout=240, cwd=self.path, **more)
         done = Done(result.returncode, result.stdout, result.stderr)
         assert code is None or done.code == code, f"{' '.join(line)}\nexpected exit {code}, got {done}"
@@ -76,6 +81,8 @@ class Desk:
             process.stderr.close()
 
     def close(self):
+        if self.url:
+            postgres.drop_database(self.url)
         shutil.rmtree(self.path)
 
 

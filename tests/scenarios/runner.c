@@ -1,6 +1,6 @@
 /*
- * Runs scenarios: scenario_runner --memory|--sqlite|--http PROGRAM [--record FILE] SCENARIO... A point of the
- * Test Anything Protocol each. Every scenario starts with an empty journal, which is audited when it is over.
+ * Runs scenarios: scenario_runner --memory|--sqlite|--postgres [--http PROGRAM] [--record FILE] SCENARIO... A
+ * point of the Test Anything Protocol each; with --http over a real server on that journal. Every scenario starts with an empty journal, which is audited when it is over.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "script.h"
+#include "support/pg_database.h"
 
 struct how {
     enum target_kind kind;
@@ -51,8 +52,8 @@ static bool run_scenario(const struct how *how, const char *path, struct err *er
     }
     char directory[] = "/tmp/creditledger-scenario-XXXXXX", log[64];
     INVARIANT(mkdtemp(directory) != NULL);
-    struct target *target = how->kind == TARGET_HTTP ? target_http_new(how->program, directory)
-                                                     : target_service_new(how->kind, directory);
+    struct target *target = how->program != NULL ? target_http_new(how->kind, how->program, directory)
+                                                 : target_service_new(how->kind, directory);
     struct err audit;
     bool good = script_run(name, strbuf_view(&text), target, how->record, err);
     bool sound = target->finish(target, good ? err : &audit);
@@ -66,7 +67,8 @@ static bool run_scenario(const struct how *how, const char *path, struct err *er
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: scenario_runner --memory|--sqlite|--http PROGRAM [--record FILE] SCENARIO...\n");
+    fprintf(stderr,
+        "usage: scenario_runner --memory|--sqlite|--postgres [--http PROGRAM] [--record FILE] SCENARIO...\n");
     return 2;
 }
 
@@ -79,15 +81,19 @@ int main(int argc, char **argv)
             how.kind = TARGET_MEMORY;
         else if (strcmp(argv[i], "--sqlite") == 0)
             how.kind = TARGET_SQLITE;
+        else if (strcmp(argv[i], "--postgres") == 0)
+            how.kind = TARGET_POSTGRES;
         else if (strcmp(argv[i], "--http") == 0 && i + 1 < argc)
-            how.kind = TARGET_HTTP, how.program = argv[++i];
+            how.program = argv[++i];
         else if (strcmp(argv[i], "--record") == 0 && i + 1 < argc)
             how.record = fopen(argv[++i], "w");
         else
             return usage();
     }
-    if (i == argc)
+    if (i == argc || (how.kind == TARGET_MEMORY && how.program != NULL))
         return usage();
+    if (how.kind == TARGET_POSTGRES)
+        pg_database_need();
     printf("1..%d\n", argc - i);
     int failed = 0;
     for (int n = 1; i < argc; i++, n++) {

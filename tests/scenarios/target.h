@@ -1,6 +1,6 @@
 /*
- * Where a scenario's requests go: the service in this process over an in-memory or SQLite journal, or a real
- * server over HTTP. Each scenario gets a target of its own, with nothing in it. After the last request the
+ * Where a scenario's requests go: the service in this process over a journal in memory, SQLite or PostgreSQL,
+ * or a real server over HTTP. Each scenario gets a target of its own, with nothing in it. After the last request the
  * target is audited: what `creditledger verify` would say.
  */
 #ifndef CREDITLEDGER_TESTS_TARGET_H
@@ -35,12 +35,12 @@ struct target {
     bool (*finish)(struct target *target, struct err *err);
 };
 
-enum target_kind { TARGET_MEMORY, TARGET_SQLITE, TARGET_HTTP };
+enum target_kind { TARGET_MEMORY, TARGET_SQLITE, TARGET_POSTGRES };
 
-/* `directory` is empty and the target's own; `program` is creditledger's path (HTTP only). Exits on failure.
- */
+/* `directory` is empty and the target's own. Exits on failure. */
 struct target *target_service_new(enum target_kind kind, const char *directory);
-struct target *target_http_new(const char *program, const char *directory);
+/* `program` is creditledger's path, the journal SQLite's or PostgreSQL's. */
+struct target *target_http_new(enum target_kind kind, const char *program, const char *directory);
 
 /* The value of the first header of that name, STR_NONE if there is none. */
 struct str outcome_header(const struct outcome *outcome, const char *name);

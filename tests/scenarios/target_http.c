@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "support/pg_database.h"
 #include "target.h"
 
 #define START_TIMEOUT_MS 20000
@@ -18,7 +19,9 @@
 struct http_target {
     struct target target;
     const char *program;
-    char directory[256], log[300];
+    const char *where; /* --data or --database-url */
+    char database[PG_DATABASE_URL_MAX], log[300];
+    bool postgres;
     uint16_t port;
     pid_t pid;
 };
@@ -80,7 +83,7 @@ static void start_server(struct http_target *t)
         give_up("fork");
     if (t->pid == 0)
         run_program(
-            t, (const char *const[]){t->program, "serve", "--listen", listen, "--data", t->directory, NULL});
+            t, (const char *const[]){t->program, "serve", "--listen", listen, t->where, t->database, NULL});
     for (int waited = 0; waited < START_TIMEOUT_MS; waited += 10) {
         int fd = connect_to(t->port);
         if (fd >= 0) {
@@ -217,23 +220,30 @@ static bool http_finish(struct target *target, struct err *err)
     fflush(stdout);
     pid_t pid = fork();
     if (pid == 0)
-        run_program(t, (const char *const[]){t->program, "verify", "--data", t->directory, NULL});
+        run_program(t, (const char *const[]){t->program, "verify", t->where, t->database, NULL});
     int verified = pid > 0 ? wait_for(pid) : -1;
     if (sound && verified != 0) {
         sound = false;
         err_set(err, ERR_CORRUPT, "verify exited with %d; see %s", verified, t->log);
     }
+    if (t->postgres)
+        pg_database_drop(t->database);
     free(t);
     return sound;
 }
 
-struct target *target_http_new(const char *program, const char *directory)
+struct target *target_http_new(enum target_kind kind, const char *program, const char *directory)
 {
     struct http_target *t = calloc(1, sizeof(*t));
     INVARIANT(t != NULL);
     t->target = (struct target){http_send, http_finish};
     t->program = program;
-    snprintf(t->directory, sizeof(t->directory), "%s", directory);
+    t->postgres = kind == TARGET_POSTGRES;
+    t->where = t->postgres ? "--database-url" : "--data";
+    if (t->postgres)
+        pg_database_make(0, t->database);
+    else
+        snprintf(t->database, sizeof(t->database), "%s", directory);
     snprintf(t->log, sizeof(t->log), "%s.log", directory);
     start_server(t);
     return &t->target;

@@ -6,11 +6,13 @@
 
 #include "app/service.h"
 #include "app/verify.h"
+#include "support/pg_database.h"
 #include "target.h"
 
 struct service_target {
     struct target target;
-    char url[512];
+    char url[PG_DATABASE_URL_MAX];
+    bool postgres;
     struct journal *journal;
     struct catalog *catalog;
     struct engine *engine;
@@ -108,6 +110,8 @@ static bool service_finish_target(struct target *target, struct err *err)
     bool sound = audit(t->url, err);
     catalog_free(t->catalog);
     journal_close(t->journal);
+    if (t->postgres)
+        pg_database_drop(t->url);
     free(t);
     return sound;
 }
@@ -117,7 +121,10 @@ struct target *target_service_new(enum target_kind kind, const char *directory)
     struct service_target *t = calloc(1, sizeof(*t));
     INVARIANT(t != NULL);
     t->target = (struct target){service_send, service_finish_target};
-    if (kind == TARGET_MEMORY)
+    t->postgres = kind == TARGET_POSTGRES;
+    if (t->postgres)
+        pg_database_make(0, t->url);
+    else if (kind == TARGET_MEMORY)
         snprintf(t->url, sizeof(t->url), "memory:%s", directory);
     else
         snprintf(t->url, sizeof(t->url), "sqlite:%s/scenario.db", directory);
@@ -133,6 +140,7 @@ struct target *target_service_new(enum target_kind kind, const char *directory)
         give_up("engine", &err);
     struct service_config service = {
         .database_url = t->url,
+        .shared = t->journal->shared,
         .engine = t->engine,
         .catalog = t->catalog,
         .now = now_us,

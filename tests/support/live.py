@@ -8,7 +8,8 @@
 Client speaks HTTP/1.1 over one kept-alive connection and raises Lost when there is no whole answer: then nobody knows
 whether the request had an effect, which is what many of these tests are about.
 
-CREDITLEDGER_TEST_SLOWNESS says how many times slower than a release build this build may be (sanitizers).
+CREDITLEDGER_TEST_SLOWNESS says how many times slower than a release build this build may be (sanitizers). With
+CREDITLEDGER_TEST_BACKEND=postgres a node's journal is a database of its own in the PostgreSQL that tests share.
 """
 import json
 import os
@@ -20,10 +21,14 @@ import subprocess
 import tempfile
 import time
 
+import postgres
 from tap import BUILD
 
 PROGRAM = os.environ.get("CREDITLEDGER_BINARY") or os.path.join(BUILD, "creditledger")
 SLOWNESS = float(os.environ.get("CREDITLEDGER_TEST_SLOWNESS", "1"))
+POSTGRES = os.environ.get("CREDITLEDGER_TEST_BACKEND") == "postgres"
+if POSTGRES:
+    postgres.need_shared()
 
 
 class Lost(Exception):
@@ -166,11 +171,24 @@ class Client:
             yield from (json.loads(line) for line in whole)
 
 
-class Node:
-    """A data directory and the process that serves it."""
+SERVER_ROLE = "ledger_server"  # what servers may do over PostgreSQL: read and append
 
-    def __init__(self, *options, data=None):
+
+def migrate(url, *options):
+    """Makes the schema, as the owner; the URL for servers."""
+    done = subprocess.run([PROGRAM, "migrate", "--database-url", url, "--runtime-role", SERVER_ROLE, *options], capture_output=True,
+                          text=True, timeout=60 * SLOWNESS, check=False)
+    assert done.returncode == 0, f"migrate: exit {done.returncode}\n{done.stdout}{done.stderr}"
+    return postgres.with_user(url, SERVER_ROLE)
+
+
+class Node:
+    """A journal and the process that serves it. `url`: of a PostgreSQL database that is somebody else's to drop."""
+
+    def __init__(self, *options, data=None, url=None):
         self.options = options
+        self.own = postgres.make_database(postgres.need_shared(), "node") if POSTGRES and not url and not data else None
+        self.url = url or (self.own and migrate(self.own))
         self.directory = tempfile.mkdtemp(prefix="creditledger-test-")
         self.data = data or os.path.join(self.directory, "data")
         self.log_path = os.path.join(self.directory, "log")
@@ -183,7 +201,13 @@ class Node:
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+        if self.own:
+            postgres.drop_database(self.own)
         shutil.rmtree(self.directory)
+
+    def where(self):
+        """The options that lead to the journal."""
+        return ["--database-url", self.url] if self.url else ["--data", self.data]
 
     def start(self, file_size=None):
         """Returns the seconds until it was ready. `file_size` limits every file it writes."""
@@ -194,7 +218,7 @@ class Node:
             if file_size else None
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
-                [PROGRAM, "serve", "--listen", "127.0.0.1:0", "--data", self.data, "--log-format", "json",
+                [PROGRAM, "serve", "--listen", "127.0.0.1:0", *self.where(), "--log-format", "json",
                  *self.options], stdout=log, stderr=log, preexec_fn=limit)
         while (event := self.event("listening")) is None:
             assert self.process.poll() is None, "the server stopped at once:\n" + self.log()
@@ -237,8 +261,8 @@ class Node:
         assert status == 0, f"exit {status}:\n{self.log()[-4000:]}"
 
     def run(self, *arguments):
-        """A subcommand on the same data directory."""
-        return subprocess.run([PROGRAM, *arguments, "--data", self.data], capture_output=True, text=True, timeout=60 * SLOWNESS,
+        """A subcommand on the same journal."""
+        return subprocess.run([PROGRAM, *arguments, *self.where()], capture_output=True, text=True, timeout=60 * SLOWNESS,
                               check=False)
 
     def verify(self):

@@ -186,6 +186,10 @@ def remove(directory):
     with contextlib.suppress(OSError, IndexError):
         with open(os.path.join(directory, "data", "postmaster.pid"), encoding="ascii") as file:
             subprocess.run(["ipcrm", "-m", file.read().splitlines()[6].split()[1]], stderr=subprocess.DEVNULL, check=False)
+    with open("/proc/self/mounts", encoding="utf-8") as file:
+        for place in [line.split()[1] for line in file]:
+            if place.startswith(directory + "/"):
+                subprocess.run(["umount", place], stderr=subprocess.DEVNULL, check=False)
     shutil.rmtree(directory, ignore_errors=True)
 
 
@@ -249,10 +253,9 @@ def free_port():
 
 
 class Cluster:
-    """`options`: settings of postgresql.conf. `tcp`: it listens on 127.0.0.1 too, with a password. `before` is called with the
-    path of the data directory before there is one."""
+    """`options`: settings of postgresql.conf. `tcp`: it listens on 127.0.0.1 too, with a password."""
 
-    def __init__(self, tcp=False, options=None, before=None, _copy_of=None):
+    def __init__(self, tcp=False, options=None, _copy_of=None):
         need_binaries()
         self.base = give(tempfile.mkdtemp(prefix="creditledger-postgres-"))
         self.data, self.log_path = os.path.join(self.base, "data"), os.path.join(self.base, "log")
@@ -264,8 +267,6 @@ class Cluster:
                         "log_min_messages": "warning", "logging_collector": "off", "autovacuum_naptime": "10s",
                         **(options or {})}
         try:
-            if before:
-                before(self.data)
             if _copy_of is None:
                 make_data(self.data)
             else:

@@ -1,0 +1,124 @@
+"""The primary dies under load and its replica is promoted; the server finds it by itself, for its URL names both.
+
+A synchronous replica has all that was acknowledged: the clients go on. One that lagged has not: the server sees that the journal
+is behind what it knew, writes nothing more for good, and names what is lost.
+"""
+import os
+import re
+import signal
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from crowd import EACH, WALLETS, Crowd  # noqa: E402
+from live import SERVER_ROLE, SLOWNESS, Client, Node, migrate, open_wallets  # noqa: E402
+from postgres import PORT, Cluster, database_of  # noqa: E402
+from tap import Tap  # noqa: E402
+
+
+def both(primary, replica, database):
+    return f"postgres://{SERVER_ROLE}@/{database}?host={primary.base},{replica.base}&port={PORT},{PORT}"
+
+
+def wallets(node):
+    client = Client(node.port)
+    open_wallets(client, WALLETS, EACH)
+    client.close()
+
+
+def synchronous(tap):
+    with Cluster() as primary:
+        database = database_of(migrate(primary.database()))
+        with primary.replica(synchronous=True) as replica, Node(url=both(primary, replica, database)) as node:
+            node.start()
+            wallets(node)
+            with tap.point("a synchronous replica is promoted under load: every answer stands, by the same process"):
+                with Crowd([node]) as crowd:
+                    crowd.going_on()
+                    primary.kill()
+                    replica.promote()
+                    print(f"# answers again {crowd.going_on(seconds=60):.2f} s after the promotion")
+                print(f"# {crowd.figures()}")
+                # verify reads: without the primary it finds the other.
+                crowd.audit(node)
+                assert node.starts == 1
+                node.stop_well()
+
+
+def receiver(replica):
+    """The process that takes the primary's changes."""
+    return int(replica.sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'walreceiver'"))
+
+
+def head(cluster, database):
+    return int(cluster.sql("SELECT max(seq) FROM creditledger.journal WHERE ledger = 1", database))
+
+
+def transfer(key):
+    return {"from": "@world", "to": "ext:w0", "amount": 1, "currency": "USD", "idempotencyKey": key}
+
+
+def lagging(tap):
+    with Cluster() as primary:
+        database = database_of(migrate(primary.database()))
+        with primary.replica() as replica, Node(url=both(primary, replica, database)) as node:
+            node.start()
+            wallets(node)
+            client = Client(node.port)
+            with tap.point("a replica that lagged is promoted"):
+                ends = time.monotonic() + 20
+                while head(replica, database) != head(primary, database):
+                    assert time.monotonic() < ends, "the replica does not follow"
+                    time.sleep(0.02)
+                kept = head(replica, database)
+                # What comes now is acknowledged, and only the primary has it.
+                stopped = receiver(replica)
+                os.kill(stopped, signal.SIGSTOP)
+                for i in range(20):
+                    client.must(201, "POST", "/transfers", transfer(f"lost-{i}"))
+                known = head(primary, database)
+                assert known == kept + 20, (known, kept)
+                primary.kill()
+                os.kill(stopped, signal.SIGCONT)
+                replica.promote()
+            with tap.point("no write is taken any more, and /readyz says so"):
+                ends = time.monotonic() + 15 * max(1, SLOWNESS / 2)
+                while True:
+                    answer = client.post("/transfers", transfer("after"))
+                    assert answer.status == 503, answer
+                    if "lost" in node.log():
+                        break
+                    assert time.monotonic() < ends, "it does not notice:\n" + node.log()[-3000:]
+                    time.sleep(0.05)
+                for i in range(10):
+                    assert client.post("/transfers", transfer(f"more-{i}")).status == 503
+                time.sleep(1.5)
+                assert client.post("/transfers", transfer("after")).status == 503
+                assert client.get("/readyz").status == 503 and client.get("/healthz").status == 200
+                assert head(replica, database) == kept, "it went on writing"
+            with tap.point("the log names the lost range"):
+                lines = [line for line in node.log().splitlines() if "lost" in line]
+                numbers = {int(n) for line in lines for n in re.findall(r"\d+", line)}
+                assert kept + 1 in numbers and known in numbers, (kept, known, lines)
+                print(f"# {lines[0][:300]}")
+            with tap.point("reads go on, and it stops"):
+                client.must(200, "GET", "/accounts/ext:w0/balance")
+                client.close()
+                node.stop()
+            with tap.point("a new process starts from what there is: an operator's decision"):
+                node.start()
+                client = Client(node.port)
+                client.must(201, "POST", "/transfers", transfer("after"))
+                client.close()
+                node.verify()
+                node.stop_well()
+
+
+def main():
+    tap = Tap()
+    synchronous(tap)
+    lagging(tap)
+    tap.done()
+
+
+main()
