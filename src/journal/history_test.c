@@ -12,6 +12,8 @@
 #include "base/instant.h"
 #include "journal/history.h"
 #include "journal/journal_fixture.h"
+#include "journal/postgres.h"
+#include "journal/postgres_testing.h"
 
 #define START INT64_C(1700000000000000)
 #define ENTRIES_MAX 256
@@ -103,7 +105,7 @@ static size_t model_lines(const struct model *m, enum history_axis axis, int64_t
 /* ---- a journal with a history ---- */
 
 struct world {
-    char url[64];
+    char url[256];
     struct journal *j;
     struct fixture f;
     struct arena arena;
@@ -116,7 +118,10 @@ static void world_open(struct world *w, uint64_t seed)
 {
     static int n;
     *w = (struct world){.j = NULL};
-    snprintf(w->url, sizeof w->url, "%s%d", scheme, n++);
+    if (postgres_url(scheme))
+        postgres_testing_url(w->url, sizeof w->url);
+    else
+        snprintf(w->url, sizeof w->url, "%s%d", scheme, n++);
     const struct journal_options options = {
         .mode = JOURNAL_WRITE, .create = true, .now = START, .unsafe_no_sync = true};
     if (journal_open(w->url, &options, &w->j, &w->err) != 0)
@@ -130,6 +135,8 @@ static void world_close(struct world *w)
     journal_close(w->j);
     fixture_fini(&w->f);
     arena_fini(&w->arena);
+    if (postgres_url(w->url))
+        postgres_testing_drop(w->url);
     if (strncmp(w->url, "sqlite:", 7) == 0) {
         char path[80];
         static const char *const suffixes[] = {"", "-wal", "-shm"};
@@ -564,6 +571,11 @@ int main(void)
             return 1;
         snprintf(path, sizeof path, "sqlite:%s/", directory);
         scheme = path;
+    }
+    if (backend != NULL && strcmp(backend, "postgres") == 0) {
+        if (!postgres_testing_begin(START))
+            return 0;
+        scheme = "postgres://";
     }
     int failed = cmocka_run_group_tests_name("journal/history", tests, NULL, NULL);
     if (scheme == path)

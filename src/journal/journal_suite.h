@@ -10,12 +10,15 @@
 
 struct journal_suite {
     const char *name;
-    /* The URL of a database that does not exist yet. */
+    /* The URL of a database that a writer which may create finds empty or makes. */
     void (*url)(char *ret_url, size_t size);
+    /* The same of one that does not exist; NULL: url() does. */
+    void (*missing_url)(char *ret_url, size_t size);
     /* Removes it, after its last handle is closed. May be NULL. */
     void (*drop)(const char *url);
-    /* Its data outlive its handles, and it can be backed up to a file that this scheme opens; NULL if
-     * neither. */
+    /* Its data outlive its handles. */
+    bool lasting;
+    /* It can be backed up to a file that this scheme opens; NULL if not. */
     const char *file_scheme;
 };
 

@@ -1,7 +1,7 @@
 /*
  * What the database can tell about itself. The migrations' text is the model: what it makes must be there, must be
- * enabled, and functions and triggers must say what it says. (Definitions of tables and views are not compared: what
- * PostgreSQL prints of them differs between its versions.) And what a server's role may do that it need not.
+ * enabled, and functions and triggers must say what it says. (Definitions of tables, views and expressions are not
+ * compared: what PostgreSQL prints of them differs between its versions.) And what a server's role may do that it need not.
  */
 #include <ctype.h>
 #include <stdio.h>
@@ -130,21 +130,25 @@ static struct str settings_of(struct arena *arena, struct str head)
     return copy;
 }
 
+/* A function that is an expression (RETURN ...) has no text of its own in the catalog; those only print. */
 static const char *take_function(struct model *m, const char *p)
 {
     struct object *object = model_add(m, FUNCTION, take_name(&p));
-    const char *as = strstr(p, "AS $"), *quote = as + 3, *body = as == NULL ? NULL : strchr(quote + 1, '$');
-    INVARIANT(as != NULL && body != NULL);
-    char tag[32];
-    body++;
-    snprintf(tag, sizeof tag, "%.*s", (int)(body - quote), quote);
-    const char *end = strstr(body, tag);
+    const char *as = strstr(p, "AS $"), *end = strchr(p, ';');
+    INVARIANT(end != NULL);
+    object->text = object->settings = STR("");
+    if (as == NULL || as > end)
+        return end;
+    const char *tag = as + 3, *body = strchr(tag + 1, '$');
+    INVARIANT(body != NULL);
+    struct str quote = arena_str(m->arena, (struct str){tag, (size_t)(++body - tag)});
+    end = strstr(body, quote.data);
     INVARIANT(end != NULL);
     struct str head = one_line(m->arena, p, as);
     object->text = (struct str){body, (size_t)(end - body)};
     object->settings = settings_of(m->arena, head);
     object->security_definer = strstr(head.data, "SECURITY DEFINER") != NULL;
-    return end + strlen(tag);
+    return end + quote.len;
 }
 
 static const char *take_trigger(struct model *m, const char *start, const char *p)

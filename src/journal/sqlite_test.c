@@ -30,7 +30,7 @@ int main(void)
     if (mkdtemp(directory) == NULL)
         return 1;
     int failed = journal_suite_run(&(struct journal_suite){
-        .name = "journal/sqlite", .url = next_url, .drop = drop, .file_scheme = "sqlite:"});
+        .name = "journal/sqlite", .url = next_url, .drop = drop, .lasting = true, .file_scheme = "sqlite:"});
     rmdir(directory);
     return failed;
 }
