@@ -37,7 +37,7 @@ control("opening with text", revision(7, N, 0, 1, 0, text_seq=N), account(7, N, 
 control("reversal", reversal(), journal(N, 4, lots=2, related_seq=7))
 control("reversal of all that is left", reversal(amount=600), journal(N, 4, lots=2, related_seq=7))
 control("decline", entry(N, 0, 2, 6, 0, 900, outgoing_after=300), journal(N, 5, refusal=308, declined_amount=5))
-control("erasure", ERASURE, role="owner")
+control("erasure, and the text is gone", ERASURE, "SELECT 1 / (1 - count(*)) FROM creditledger.record_text WHERE ledger = 1 AND seq = 7", role="owner")
 control("incoming hold that the floor of a debit-normal account allows",
         entry(N, 0, 1, 3, 0, -50, outgoing=900, outgoing_after=900), entry(N, 1, 4, 4, 0, -900, incoming=900, incoming_after=900),
                 lot(N, 0, N, 0, 1, 1, 1, 900, 900), journal(N, 7, lots=1))
@@ -50,8 +50,14 @@ control("revision that keeps the text", revision(7, N, 0, 1, 0, text_seq=N), acc
         journal(N, 1, text_digest=bytes(32)),
     revision(7, N + 1, 0, 2, 0, text_seq=N), entry(N + 1, 0, 7, 2, 0, 0, revision=2), journal(N + 1, 2))
 
-control("opening in another ledger", revision(1, 1, 0, 1, None, ledger=2), account(1, 1, type=3, ledger=2), entry(1, 0, 1, 1, 0, 0, ledger=2),
-        journal(1, 1, ledger=2))
+control("opening in another ledger, of another type and asset", revision(1, 1, 0, 1, None, ledger=2), account(1, 1, asset=2, type=1, ledger=2),
+        entry(1, 0, 1, 1, 0, 0, ledger=2, asset=2, side=-1), journal(1, 1, ledger=2))
+control("opening of an expense account", revision(7, N, 0, 1, None), account(7, N, type=5), entry(N, 0, 7, 1, 0, 0, side=-1, floor=None), journal(N, 1))
+control("two revisions", revision(2, N, 0, 2, -5), revision(3, N, 1, 2, 7), entry(N, 0, 2, 6, 0, 900, outgoing_after=300, revision=2, floor=-5),
+        entry(N, 1, 3, 5, 0, 50, incoming_after=300, revision=2, floor=7), journal(N, 2))
+FIRST = [entry(N, 0, 3, 5, -50, 0, incoming_after=300), entry(N, 1, 1, 3, 50, 0), lot(N, 0, 11, 0, 3, 1, 1, 50, 50), lot(N, 1, 11, 0, 3, 2, 1, -50, 0),
+         lot(N, 2, 11, 1, 3, 1, 3, 50, 50), lot(N, 3, 11, 1, 3, 2, 3, -50, 0)]
+control("first reversal of a record", FIRST, journal(N, 4, lots=4, related_seq=11))
 control("two ledgers in one statement", legs(), journal(N), revision(1, 1, 0, 1, None, ledger=2), account(1, 1, type=3, ledger=2),
         entry(1, 0, 1, 1, 0, 0, ledger=2), journal(1, 1, ledger=2))
 control("revision that leaves the text out", revision(7, N, 0, 1, 0, text_seq=N), account(7, N), entry(N, 0, 7, 1, 0, 0), text(N),
@@ -269,3 +275,37 @@ add("I4", "revision that moves money", revision(2, N, 0, 2, None), entry(N, 0, 2
 add("I4", "floor changed without revision", entry(N, 0, 2, 6, -100, 800, outgoing_after=300, revision=2, floor=-500), legs()[1], journal(N))
 add("I4", "another floor than the revision's", revision(2, N, 0, 2, 0), entry(N, 0, 2, 6, 0, 900, outgoing_after=300, revision=2, floor=-500), journal(N, 2))
 add("I1", "revision in a transfer", revision(2, N, 0, 2, -500), entry(N, 0, 2, 6, -100, 800, outgoing_after=300, revision=2, floor=-500), legs()[1], journal(N))
+
+# --- what only a second look tells apart from what is right
+add("I1", "two texts and digests crossed", legs(), text(N), journal(N), legs_after(), journal(N + 1, text_digest=bytes(32)))
+add("I1", "copy of a record", journal(10, 5, refusal=308, declined_amount=5000))
+add("I1", "legs 0, 1, 1, 3", legs(), entry(N, 1, 2, 7, -100, 700, outgoing_after=300), entry(N, 3, 3, 6, 100, 250, incoming_after=300), journal(N))
+add("I1", "legs -1, 0, 2", entry(N, -1, 2, 6, -100, 800, outgoing_after=300), entry(N, 0, 3, 5, 50, 100, incoming_after=300), entry(N, 2, 1, 3, 50, 0),
+    journal(N))
+add("I1", "legs 0 and 1 of record 7 once more", entry(7, 0, 2, 6, -100, 800, outgoing_after=300), entry(7, 1, 3, 5, 100, 150, incoming_after=300))
+add("I1", "legs -2, -1 and 2 added to record 7", entry(7, -2, 2, 6, -100, 800, outgoing_after=300), entry(7, -1, 3, 5, 50, 100, incoming_after=300),
+    entry(7, 2, 1, 3, 50, 0))
+add("I1", "first record before its ledger", revision(1, 1, 0, 1, None, ledger=2), account(1, 1, type=3, ledger=2), entry(1, 0, 1, 1, 0, 0, ledger=2),
+    journal(1, 1, ledger=2, now=0))
+add("I1", "two revisions on one leg", revision(2, N, 0, 2, 0), revision(3, N, 0, 2, 0), entry(N, 0, 2, 6, 0, 900, outgoing_after=300, revision=2),
+    journal(N, 2))
+HOLD_AND_GRANT = [entry(N, 0, 1, 3, -10, -60), entry(N, 1, 3, 5, 10, 60, incoming_after=300, outgoing=5, outgoing_after=5),
+                  entry(N, 2, 2, 6, 0, 900, incoming=5, incoming_after=5, outgoing_after=300)]
+add("I1", "lots -1 and 1", HOLD_AND_GRANT, lot(N, -1, N, 1, 2, 1, 3, 10, 10), lot(N, 1, N, 1, 1, 1, 3, 5, 5), journal(N, 10, lots=2))
+add("I1", "lots 0 and 2", HOLD_AND_GRANT, lot(N, 0, N, 1, 2, 1, 3, 10, 10), lot(N, 2, N, 1, 1, 1, 3, 5, 5), journal(N, 10, lots=2))
+add("I1", "lots 0, 1, 1, 3", [p.but(place=1) if p.row.get("place") == 2 else p for p in FIRST], journal(N, 4, lots=4, related_seq=11))
+add("I3", "two holds, balanced only together", entry(N, 0, 2, 6, 0, 900, outgoing=100, outgoing_after=400), lot(N, 0, N, 0, 1, 1, 2, 100, 100),
+    journal(N, 7, lots=1), entry(N + 1, 0, 3, 5, 0, 50, incoming=100, incoming_after=400), journal(N + 1, 7))
+add("I4", "incoming that changes nothing", legs()[0], legs()[1].but(incoming=7), journal(N))
+add("I4", "outgoing that changes nothing", legs()[0].but(outgoing=7), legs()[1], journal(N))
+add("I4", "another revision, the same floor", legs()[0].but(revision=2), legs()[1], journal(N))
+add("I4", "continues another account", legs()[0], entry(N, 1, 3, 5, 100, 1000, outgoing_after=300), journal(N))
+add("I4", "continues older versions", entry(N, 0, 1, 3, -100, -100), entry(N, 1, 3, 5, 100, 100), journal(N))
+add("I4", "version skipped, no floor", entry(N, 0, 1, 4, -100, -150), legs()[1], journal(N))
+add("I4", "version skipped, in a revision", revision(1, N, 0, 2, None), entry(N, 0, 1, 4, 0, -50, revision=2), journal(N, 2))
+add("I4", "revision row skips a number, its entry does not", revision(2, N, 0, 3, 0), entry(N, 0, 2, 6, 0, 900, outgoing_after=300, revision=2), journal(N, 2))
+add("I4", "two rows of one revision", revision(2, N, 0, 2, 0), revision(2, N, 1, 2, 0), entry(N, 0, 2, 6, 0, 900, outgoing_after=300, revision=2),
+    entry(N, 1, 2, 7, 0, 900, outgoing_after=300, revision=2), journal(N, 2))
+add("I5", "second version of a lot before its first", GRANT, lot(N, 0, N, 1, 2, 2, 3, -10, 0), lot(N, 1, N, 1, 2, 1, 3, 10, 10), journal(N, 10, lots=2))
+add("I5", "second version of a lot twice", CAPTURE, lot(N, 0, 8, 0, 1, 2, 2, -150, 150), lot(N, 1, 8, 0, 1, 2, 2, -150, 150), journal(N, 8, lots=2))
+add("I7", "another account of a number", account(2, 2, type=1))

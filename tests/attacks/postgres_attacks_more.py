@@ -5,9 +5,8 @@ from postgres_attacks import *
 TABLES = {"ledger": ("id", "id"), "asset": ("id", "id"), "account": ("number", "ledger, number"),
           "account_revision": ("revision", "ledger, account, revision"), "journal": ("seq", "ledger, seq"), "entry": ("leg", "ledger, seq, leg"),
           "lot": ("version", "ledger, origin, leg, kind, version"), "record_text": ("seq", "ledger, seq")}
-SECOND_LEDGER = [revision(1, 1, 0, 1, None, ledger=2, text_seq=1), account(1, 1, type=3, ledger=2), entry(1, 0, 1, 1, 0, 0, ledger=2),
-                 text(1, ledger=2), journal(1, 1, ledger=2, text_digest=bytes(32)),
-                 entry(N, 0, 2, 6, 0, 900, outgoing_after=300), journal(N, 6, related_seq=7)]
+SECOND_LEDGER = [[p.but(ledger=2) for n in range(1, 8) for p in (revision(n, n, 0, 1, None), account(n, n), entry(n, 0, n, 1, 0, 0, asset=1, side=1, floor=None))],
+                 [journal(n, 1, ledger=2) for n in range(1, 7)], text(7, ledger=2), journal(7, 1, ledger=2, text_digest=bytes(32))]
 
 # --- I7: nothing changes, nothing goes
 for table, (key, keys) in TABLES.items():
@@ -47,9 +46,11 @@ add("I7", "erasure of a record without text", entry(N, 0, 2, 6, 0, 900, outgoing
 add("I7", "text deleted without erasure", "DELETE FROM creditledger.record_text WHERE seq = 7", role="owner")
 add("I7", "text deleted by a decline that names it", entry(N, 0, 2, 6, 0, 900, outgoing_after=300), journal(N, 5, refusal=308, related_seq=7),
     "DELETE FROM creditledger.record_text WHERE seq = 7", role="owner")
-add("I7", "text of another ledger deleted by an erasure in this", SECOND_LEDGER, "DELETE FROM creditledger.record_text WHERE ledger = 2", role="owner")
+add("I7", "text of another ledger deleted by an erasure in this", SECOND_LEDGER, ERASURE, "DELETE FROM creditledger.record_text WHERE ledger = 2", role="owner")
 add("I1", "erased text comes back", text(11))
-add("I1", "erased text comes back, in the transaction that erased it", ERASURE, text(7), role="owner")
+add("I1", "erased text comes back, in the transaction that erased it", ERASURE, "SELECT 1", text(7), role="owner")
+add("I1", "erased text comes back, in the transaction that wrote and erased it", legs(), text(N), journal(N, text_digest=bytes(32)),
+    "SELECT 1", entry(N + 1, 0, 2, 7, 0, 800, outgoing_after=300), journal(N + 1, 6, related_seq=N), "SELECT 1", text(N), role="owner")
 add("42501", "erasure by the runtime role", ERASURE, role="runtime")
 control("erasure and deletion in one statement", "WITH gone AS (DELETE FROM creditledger.record_text WHERE ledger = 1 AND seq = 7), " + one(ERASURE)[5:],
         role="owner")
@@ -113,11 +114,10 @@ add("I1", "temporary journal that says record 12 is not there", "CREATE TEMP TAB
     "SET LOCAL search_path = pg_temp, creditledger", legs(12), journal(12))
 add("I2", "temporary table with the name of the new rows", "CREATE TEMP TABLE fresh (LIKE creditledger.entry)",
     "SET LOCAL search_path = pg_temp, creditledger", UNBALANCED)
-add("I2", "aggregate and operator of one's own before the catalog's", "CREATE FUNCTION pg_temp.zero(numeric, bigint) RETURNS numeric LANGUAGE sql AS 'SELECT 0::numeric'",
-    "CREATE AGGREGATE pg_temp.sum(bigint) (SFUNC = pg_temp.zero, STYPE = numeric, INITCOND = '0')",
-    "CREATE FUNCTION pg_temp.never(numeric, integer) RETURNS boolean LANGUAGE sql AS 'SELECT true'",
-    "CREATE OPERATOR pg_temp.= (LEFTARG = numeric, RIGHTARG = integer, FUNCTION = pg_temp.never)",
-    "SET LOCAL search_path = pg_temp, pg_catalog", UNBALANCED)
+add("I2", "aggregate and operator of one's own before the catalog's", "CREATE SCHEMA mine",
+    "CREATE FUNCTION mine.yes(numeric, integer) RETURNS boolean LANGUAGE sql AS 'SELECT true'",
+    "CREATE OPERATOR mine.= (LEFTARG = numeric, RIGHTARG = integer, FUNCTION = mine.yes)",
+    "SET LOCAL search_path = mine, pg_catalog", UNBALANCED, role="owner")
 add("I2", "domain of one's own instead of the type's name", "CREATE DOMAIN pg_temp.bigint AS pg_catalog.int8", UNBALANCED)
 add("I2", "settings that change plans", "SET LOCAL enable_nestloop = off", "SET LOCAL enable_hashagg = off", "SET LOCAL enable_sort = off",
     "SET LOCAL enable_indexscan = off", "SET LOCAL enable_indexonlyscan = off", UNBALANCED)
@@ -142,6 +142,20 @@ add("I5", "hold inserted after leg 0, then more outgoing than its lot", nested([
     entry(N, 0, 2, 6, 0, 900, outgoing=100, outgoing_after=400), entry(N, 1, 3, 5, 0, 50, incoming=150, incoming_after=450),
     entry(N, 2, 2, 7, 0, 900, outgoing=50, outgoing_after=450)], 2,
     one(lot(N, 0, N, 0, 1, 1, 2, 100, 100), journal(N, 7, lots=1))))
+
+
+def after_rows(rows, *statements):
+    """The journal's rows, and statements that run when they are in and their checks have not run."""
+    columns = ", ".join(TYPES["journal"])
+    return ["CREATE FUNCTION pg_temp.then() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN %s; RETURN true; END $$" % "; ".join(statements),
+            "INSERT INTO creditledger.journal(%s) SELECT * FROM (VALUES %s) v UNION ALL SELECT * FROM (VALUES %s) w WHERE NOT pg_temp.then()"
+            % (columns, ", ".join(r.values() for r in rows), rows[0].values())]
+
+
+control("entries inserted after their record, in its statement", after_rows([journal(N)], insert(legs())))
+add("I1", "gap, the entries of either side by themselves", after_rows([journal(N), journal(N + 2)], insert(legs()),
+    insert([p.but(seq=N + 2) for p in legs_after()])))
+add("I1", "lots that come when the entries were examined", after_rows([journal(N, 10, lots=1)], insert(GRANT), insert([lot(N, 0, 7, 0, 3, 3, 4, -100, 800)])))
 add("I1", "text inserted inside its record's statement", nested(legs(), 1, one(text(N), journal(N, text_digest=bytes(32)))), text(N))
 add("I1", "record whose errors are swallowed, entries kept", nested(legs(), 1,
     "BEGIN %s; EXCEPTION WHEN OTHERS THEN NULL; END" % one(journal(N + 1))))

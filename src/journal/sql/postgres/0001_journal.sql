@@ -256,7 +256,7 @@ BEGIN
   SELECT f.* INTO r FROM (SELECT n.ledger, n.seq, CASE
       WHEN n.version = 1 AND (n.account = e.account AND n.remaining_after = n.change
           AND n.change = CASE n.kind WHEN 1 THEN e.outgoing WHEN 2 THEN e.posted * e.side ELSE abs(e.posted) END
-          AND CASE n.kind WHEN 3 THEN n.origin < n.seq ELSE n.origin = n.seq END) IS NOT TRUE
+          AND (n.kind = 3 OR n.origin = n.seq)) IS NOT TRUE
         THEN 'I5: lot does not start at its leg'
       WHEN n.version > 1 AND (n.account = p.account AND n.remaining_after - p.remaining_after = n.change
           AND (p.seq < n.seq OR p.seq = n.seq AND p.place < n.place)) IS NOT TRUE
@@ -320,11 +320,8 @@ BEGIN
   SELECT f.* INTO r FROM (SELECT n.seq, CASE
       WHEN (n.version = 1) <> (j.kind = 1)
         THEN 'I4: the first version of an account is its opening'
-      WHEN n.version = 1 AND v.seq IS NULL
-        THEN 'I1: account without its first revision'
       WHEN n.version = 1 AND (n.revision = 1 AND n.posted_after = 0 AND n.incoming_after = 0 AND n.outgoing_after = 0
-          AND a.opened_seq = n.seq AND a.asset = n.asset
-          AND n.side = CASE WHEN a.type IN (1, 5) THEN -1 ELSE 1 END) IS NOT TRUE
+          AND a.asset = n.asset AND n.side = CASE WHEN a.type IN (1, 5) THEN -1 ELSE 1 END) IS NOT TRUE
         THEN 'I4: entry is not the opening of its account'
       WHEN n.version > 1 AND (n.posted_after - p.posted_after = n.posted
           AND n.incoming_after - p.incoming_after = n.incoming AND n.outgoing_after - p.outgoing_after = n.outgoing
@@ -461,7 +458,7 @@ DECLARE
   g record;
   start bigint;
 BEGIN
-  FOR g IN SELECT n.ledger, min(n.seq) AS first, max(n.seq) AS last, count(*) AS n, sum(n.lots) AS lots,
+  FOR g IN SELECT n.ledger, min(n.seq) AS first, max(n.seq) AS last, count(*) AS n,
       min(n.recorded_at) AS earliest, max(n.recorded_at) AS latest, count(n.text_digest) AS texts,
       array_agg(n.related_seq) FILTER (WHERE n.kind = 6) AS erased
     FROM fresh n GROUP BY n.ledger
@@ -485,10 +482,6 @@ BEGIN
     IF g.n <> (SELECT count(*) FROM creditledger.entry e
         WHERE e.ledger = g.ledger AND e.seq BETWEEN g.first AND g.last AND e.leg = 0) THEN
       PERFORM creditledger.refuse('I1: record without entries', g.ledger, g.first);
-    END IF;
-    IF g.lots <> (SELECT count(*) FROM creditledger.lot l
-        WHERE l.ledger = g.ledger AND l.seq BETWEEN g.first AND g.last) THEN
-      PERFORM creditledger.refuse('I1: lots are not as many as the record says', g.ledger, g.first);
     END IF;
     IF g.texts <> (SELECT count(*) FROM creditledger.record_text t
         WHERE t.ledger = g.ledger AND t.seq BETWEEN g.first AND g.last) THEN
