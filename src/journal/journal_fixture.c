@@ -243,7 +243,11 @@ void fixture_keep(struct fixture *f, const struct fixture_state *state)
 
 int fixture_commit(struct fixture *f, struct journal *j, struct err *err)
 {
-    const struct journal_batch batch = {.assets = f->assets + f->committed.n_assets,
+    struct ledger_known known = {.ledger = f->row.id, .seq = f->committed.head.seq};
+    memcpy(known.hash, f->committed.head.hash, HASH_LEN);
+    const struct journal_batch batch = {.known = &known,
+        .n_known = 1,
+        .assets = f->assets + f->committed.n_assets,
         .n_assets = f->state.n_assets - f->committed.n_assets,
         .ledgers = &f->row,
         .n_ledgers = f->new_ledger,

@@ -54,6 +54,15 @@ static int compare_places(const void *left, const void *right)
     return 0;
 }
 
+/* Without its ledger's head nothing would notice that it has moved. */
+static bool is_known(const struct journal_batch *batch, uint32_t ledger)
+{
+    for (size_t i = 0; i < batch->n_known; i++)
+        if (batch->known[i].ledger == ledger)
+            return true;
+    return false;
+}
+
 int batch_rows_take(struct batch_rows *rows, const struct journal_batch *batch, struct err *err)
 {
     rows->batch = batch;
@@ -62,6 +71,8 @@ int batch_rows_take(struct batch_rows *rows, const struct journal_batch *batch, 
     for (size_t i = 0; i < batch->n_records; i++) {
         const struct record *r = batch->records[i];
         int rc = check(r, err);
+        if (rc == 0 && (i == 0 || r->ledger != batch->records[i - 1]->ledger) && !is_known(batch, r->ledger))
+            rc = refuse(err, r, "I1: no such ledger, or not the next record: its head was not given");
         if (rc != 0)
             return rc;
         rows->n_entries += r->n_entries;
