@@ -56,4 +56,4 @@ build_release() {
 build_has_tests() { [ "$(cat build/.options 2>/dev/null)" = "-Dtests=enabled" ]; }
 
 # The programs under bench/.
-build_bench() { compile build bench/floor_sqlite; }
+build_bench() { compile build bench/floor_sqlite bench/floor_postgres; }
