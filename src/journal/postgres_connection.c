@@ -216,13 +216,13 @@ static void connection_settings(const struct pg_wire *wire, const char *keywords
     keywords[n] = values[n] = NULL;
 }
 
-/* The SQLSTATE in a verbose message: five capitals and digits between colons. */
+/* The SQLSTATE in a verbose message: five capitals and digits between colons. (FATAL has no digits.) */
 static bool find_sqlstate(const char *message, char ret_sqlstate[SQLSTATE_LEN + 1])
 {
     for (const char *p = strchr(message, ':'); p != NULL; p = strchr(p + 1, ':')) {
         const char *start = p + 1 + strspn(p + 1, " ");
         size_t len = strspn(start, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ");
-        if (len == SQLSTATE_LEN && start[len] == ':') {
+        if (len == SQLSTATE_LEN && start[len] == ':' && strcspn(start, "0123456789") < len) {
             memcpy(ret_sqlstate, start, len);
             ret_sqlstate[len] = '\0';
             return true;
@@ -340,15 +340,13 @@ static int connect_now(struct pg_wire *wire, struct err *err)
     return hello(wire, err);
 }
 
-/* Whether something came in while nothing was asked: the server said goodbye, or the line was cut. */
+/* Takes what came in while nothing was asked: the server's goodbye comes before the end that shows the loss. */
 static void notice_loss(struct pg_wire *wire)
 {
     struct pollfd wait = {.fd = PQsocket(wire->pg), .events = POLLIN};
-    if (PQstatus(wire->pg) == CONNECTION_OK && poll(&wait, 1, 0) > 0)
+    for (int i = 0; i < 8 && PQstatus(wire->pg) == CONNECTION_OK && poll(&wait, 1, 0) > 0; i++)
         (void)PQconsumeInput(wire->pg);
-    if (PQstatus(wire->pg) == CONNECTION_OK && PQtransactionStatus(wire->pg) == PQTRANS_UNKNOWN)
-        give_up(wire);
-    else if (PQstatus(wire->pg) != CONNECTION_OK)
+    if (PQstatus(wire->pg) != CONNECTION_OK)
         give_up(wire);
 }
 
