@@ -11,7 +11,7 @@
 #include "app/service_internal.h"
 
 /* How often one revision is merged; each time but the last another process got ahead of it. */
-#define REVISE_MERGES_MAX 16
+#define REVISE_MERGES_MAX 64
 
 static void answered(struct job *job, struct reader *reader)
 {
