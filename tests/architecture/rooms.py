@@ -11,6 +11,7 @@ from tap import SOURCE, Tap, read  # noqa: E402
 LIBRARIES = {
     "microhttpd.h": {"http"},
     "sqlite3.h": {"journal"},
+    "libpq": {"journal"},
     "jansson.h": {"api", "app"},
     "openssl/": {"journal", "app"},
 }
