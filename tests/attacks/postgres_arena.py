@@ -14,7 +14,7 @@ import tap
 from postgres_session import Refused, Session
 
 SCHEMA = tap.read("src/journal/sql/postgres/0001_journal.sql")
-PLAIN_END = "-- Not in the plain profile:\n"
+WHOLE = SCHEMA + tap.read("src/journal/sql/postgres/0002_append.sql") + tap.read("src/journal/sql/postgres/0003_views.sql")
 TABLES = list(attacks.TABLES)
 CODE = re.compile(r"(I[1-8]):")
 CONSTRAINT = re.compile(r"\[i([1-8])_")

@@ -56,15 +56,28 @@ def in_pieces(where, who):
                 yield "%s: %s: something stayed" % (invariant, name)
 
 
+def loose(where):
+    """What a session's settings or somebody else's objects could bend."""
+    for name, in where.owner.rows("SELECT proname FROM pg_proc WHERE pronamespace = 'creditledger'::regnamespace AND prosqlbody IS NULL AND NOT "
+                                  "coalesce(proconfig::text LIKE '%\"search_path=pg_catalog, pg_temp\"%', false)"):
+        yield "%s() does not fix its search path" % name
+    for name, in where.owner.rows("SELECT proname FROM pg_proc WHERE pronamespace = 'creditledger'::regnamespace AND prosecdef AND proname <> 'lock_row'"):
+        yield "%s() runs as its owner" % name
+    for table, name in where.owner.rows("SELECT tgrelid::regclass, tgname FROM pg_trigger JOIN pg_class c ON c.oid = tgrelid "
+                                        "WHERE relnamespace = 'creditledger'::regnamespace AND tgenabled <> 'A'"):
+        yield "trigger %s on %s does not fire always" % (name, table)
+
+
 def main():
     arena.postgres.need_shared()
     tap = Tap()
-    with arena.Arena() as where:
+    with arena.Arena(arena.WHOLE) as where:
         for who in ("owner", "runtime"):
             for name, settings in {**SETTINGS, **(OWNER_SETTINGS if who == "owner" else {})}.items():
                 tap.check("%s, %s, stopping at the first error" % (who, name), told(where, who, settings))
             tap.check("%s, going on after errors" % who, going_on(where, who))
             tap.check("%s, a statement for each table" % who, in_pieces(where, who))
+        tap.check("nothing of the schema depends on the session", loose(where))
         tap.check("the base is what it was", [] if arena.contents(where.owner) == where.before else ["it is not"])
         tap.check("the audit finds the base sound", audit(arena.Rows(where.owner)))
     attacks = sum(a[0] != "-" for a in arena.attacks.ATTACKS)

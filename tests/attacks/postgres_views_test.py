@@ -1,11 +1,9 @@
 """What people read in psql: the views say of the base what is known of it, and the role of a server may read them."""
 import postgres_arena as arena
-import tap
 from postgres_attacks import N, legs
 from postgres_sql import entry, journal, one, revision, account, text
 from tap import Tap
 
-VIEWS = tap.read("src/journal/sql/postgres/0003_views.sql")
 UUIDS = [  # high, number, low and what base/uuid.c makes of the same bits
     (0x0123456789ab7cde, 1, 0, "01234567-89ab-7cde-8000-000000040000"),
     (0x0123456789ab7cde, 2 ** 44 - 1, 2 ** 18 - 1, "01234567-89ab-7cde-bfff-ffffffffffff"),
@@ -55,7 +53,7 @@ NAMED = [revision(7, N + 2, 0, 1, -250, status=2, text_seq=N + 2), account(7, N 
 def main():
     arena.postgres.need_shared()
     tap = Tap()
-    with arena.Arena(arena.SCHEMA + VIEWS) as where:
+    with arena.Arena(arena.WHOLE) as where:
         for name, (query, rows) in EXPECTED.items():
             for who in (None, where.runtime):
                 where.owner.rows("SET ROLE " + who if who else "RESET ROLE")

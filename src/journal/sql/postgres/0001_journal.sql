@@ -275,7 +275,7 @@ END $$;
 
 -- I1: a text comes in the statement of its record, told by what PostgreSQL itself writes to both rows. Else an erased
 -- text could come back, through a transaction so old that it does not see the erasure. (A text that the statement also
--- erased is not there any more.)
+-- erased is not there any more. An old transaction sees two, the erased one and its own: each must pass.)
 CREATE FUNCTION creditledger.record_text_check() RETURNS trigger LANGUAGE plpgsql
   SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
   SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off
@@ -285,7 +285,7 @@ DECLARE
 BEGIN
   SELECT n.ledger, n.seq INTO r FROM fresh n
       CROSS JOIN LATERAL (SELECT x.xmin, x.cmin FROM creditledger.record_text x
-        WHERE x.ledger = n.ledger AND x.seq = n.seq LIMIT 1) t
+        WHERE x.ledger = n.ledger AND x.seq = n.seq OFFSET 0) t
       LEFT JOIN LATERAL (SELECT x.xmin, x.cmin, x.text_digest FROM creditledger.journal x
         WHERE x.ledger = n.ledger AND x.seq = n.seq LIMIT 1) j ON true
     WHERE (t.xmin = j.xmin AND t.cmin = j.cmin AND j.text_digest IS NOT NULL) IS NOT TRUE LIMIT 1;
