@@ -58,8 +58,8 @@ class Clock:
         wal = int(postgres.sql(self.url, "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')"))
         return {"servers": self._of(self.servers), "clients": self._clients(), "postgres": self._postgres(), "wal": wal}
 
-    def since(self, before, transfers, now=None):
-        now = now or self.read()
+    @staticmethod
+    def since(before, transfers, now):
         n = max(transfers, 1)
         return {"processor": {kind: round((now[kind] - before[kind]) * 1e6 / n, 2) for kind in ("servers", "clients", "postgres")},
                 "walBytes": round((now["wal"] - before["wal"]) / n)}

@@ -15,13 +15,18 @@ from measure import IN_PROCESS_BATCHES, TARGETS, Run, machine  # noqa: E402
 
 SECTIONS = ("floor", "http", "processes", "baseline")
 BATCHES = (*IN_PROCESS_BATCHES, 8000)
-PROCESSES = (1, 2, 4)
 # The private server's; what they are in the end is read from the server itself.
 SETTINGS = {"shared_buffers": "512MB", "max_wal_size": "4GB", "checkpoint_timeout": "15min"}
 SHOWN = ("server_version", "shared_buffers", "max_wal_size", "checkpoint_timeout", "fsync", "synchronous_commit", "full_page_writes",
          "wal_compression", "autovacuum")
-SHAPES = {"uniform": [], "hot": ["--hot"], "opposite": []}
-SHAPE_NAMES = {"uniform": "", "hot": ", hot", "opposite": ", A to B and B to A"}
+# What several processes are loaded with; the connections are divided among them.
+SHAPES = {
+    "64 connections": (64, []),
+    "256 connections": (256, []),
+    "64 connections, hot": (64, ["--hot"]),
+    "64 connections, A to B and B to A": (64, []),  # two accounts, each as often the one that pays
+}
+OPPOSITE = "64 connections, A to B and B to A"
 HAND_WRITTEN = "hand-written, one transaction"
 # What, compared with what, at least how many times as fast (None: only shown).
 COMPARISONS = [
@@ -37,17 +42,17 @@ COMPARISONS = [
 
 
 def process_name(count, shape):
-    return f"{count} process{'es' if count > 1 else ''}, 64 connections{SHAPE_NAMES[shape]}"
+    return f"{count} process{'es' if count > 1 else ''}, {shape}"
 
 
-def targets():
-    several = {process_name(count, shape): (process_name(1, shape), 0.80) for count in PROCESSES[1:] for shape in SHAPES}
+def targets(counts):
+    several = {process_name(count, shape): (process_name(1, shape), 0.80) for count in counts if count > 1 for shape in SHAPES}
     return TARGETS | {f"in-process, batch {BATCHES[-1]}": (f"floor, batch {BATCHES[-1]}", 0.85)} | several
 
 
 class PostgresRun(Run):
     def __init__(self, arguments):
-        super().__init__(arguments, targets())
+        super().__init__(arguments, targets(arguments.processes))
         self.cluster, self.url, self.settings, self.disk = None, None, {}, {}
         self.role = f"creditledger_bench_{secrets.token_hex(4)}"
         self.password = secrets.token_hex(16)
@@ -111,7 +116,7 @@ class PostgresRun(Run):
         a = self.arguments
         with self.database("floor") as url:
             result = self.command(os.path.join(a.build, "bench", "floor_postgres"), "--database-url", url, "--accounts", a.accounts,
-                                  "--transfers", a.transfers, "--batch", batch, "--json", *options)
+                                  "--transfers", max(a.transfers, 3 * batch), "--batch", batch, "--json", *options)
             for row in result.get("floor", []):
                 self.add(f"{name}, batch {batch}", row)
 
@@ -154,17 +159,18 @@ class PostgresRun(Run):
             self.verify(url)
 
     def processes(self):
-        """The same load over one, two and four servers of one ledger."""
+        """The same load over one server of a ledger and over several."""
         with self.database("processes") as owner:
             url = self.migrate(owner)
             opened = {}
-            for shape, options in SHAPES.items():
-                accounts = 2 if shape == "opposite" else self.arguments.accounts
-                for count in PROCESSES:
+            for shape, (connections, options) in SHAPES.items():
+                accounts = 2 if shape == OPPOSITE else self.arguments.accounts
+                for count in self.arguments.processes:
                     with self.servers(count, url) as servers:
                         if accounts not in opened:
                             opened[accounts] = self.open_accounts(servers[0], accounts)
-                        self.under_load(process_name(count, shape), servers, 64, accounts, opened[accounts], *options)
+                        self.under_load(process_name(count, shape), servers, connections, accounts, opened[accounts],
+                                        *options)
             self.verify(url)
 
     def verify(self, url):
@@ -187,11 +193,9 @@ class PostgresRun(Run):
         for variant, name in names.items():
             for hot in (False, True) if variant != "postings" else (False,):
                 with self.database("baseline") as url:
-                    baseline.prepare(url, self.arguments.accounts)
-                    clock = load.Clock([], self.url)
-                    before = clock.read()
-                    result = baseline.measure(url, variant, self.arguments.accounts, 64, self.arguments.seconds, hot)
-                    self.add(name + (", hot" if hot else ""), result | clock.since(before, result.get("transfers", 0)))
+                    result = baseline.measure(url, variant, self.arguments.accounts, 64, self.arguments.seconds, hot,
+                                              clock=load.Clock([], self.url))
+                    self.add(name + (", hot" if hot else ""), result)
 
     # --- what is said ------------------------------------------------------------------------------------------------
 

@@ -16,8 +16,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 # Of each database: what --quick and the absence of an option mean.
 DEFAULTS = {
-    "sqlite": {"transfers": (200000, 20000), "seconds": (10, 2), "rounds": (1, 1)},
-    "postgres": {"transfers": (60000, 8000), "seconds": (5, 1), "rounds": (2, 1)},
+    "sqlite": {"transfers": (200000, 20000), "seconds": (10, 2), "rounds": (1, 1), "accounts": (10000, 1000)},
+    "postgres": {"transfers": (30000, 4000), "seconds": (3, 1), "rounds": (2, 1), "accounts": (10000, 1000)},
 }
 
 
@@ -26,7 +26,7 @@ def parse():
     parser.add_argument("--build", required=True, help="directory of a release build, with the programs under bench/")
     parser.add_argument("--database", choices=list(DEFAULTS), default="sqlite")
     parser.add_argument("--quick", action="store_true", help="short parts, one round: to see that all of it works")
-    parser.add_argument("--accounts", type=int, default=10000)
+    parser.add_argument("--accounts", type=int)
     parser.add_argument("--transfers", type=int, help="for the floor and in-process, at each batch size")
     parser.add_argument("--seconds", type=int, help="each part over HTTP, and the hand-written ledger")
     parser.add_argument("--rounds", "--repeat", type=int, help="runs of everything; the median counts")
@@ -35,6 +35,8 @@ def parse():
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="postgres: a setting of the private server")
     parser.add_argument("--only", action="append", metavar="SECTION",
                         help="postgres: only these of floor, http, processes, baseline")
+    parser.add_argument("--processes", type=lambda text: [int(word) for word in text.split(",")], default=[1, 2, 4], metavar="N,N,...",
+                        help="postgres: numbers of servers on one database")
     parser.add_argument("--json", help="file for all that was measured")
     arguments = parser.parse_args()
     for name, (usual, quick) in DEFAULTS[arguments.database].items():

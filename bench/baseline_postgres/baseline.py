@@ -78,23 +78,27 @@ def audit(url, acknowledged, before):
         yield "the sum of all balances has changed"
 
 
-def measure(url, variant="transaction", accounts=10000, clients=64, seconds=8, hot=False):
+def measure(url, variant="transaction", accounts=10000, clients=64, seconds=8, hot=False, clock=None):
+    """`clock`, if given, is read at both ends of the load and says what it cost."""
     if sql(url, "SELECT to_regclass('account') IS NULL") == "t":
         prepare(url, accounts)
     before = transfers_written(url)
+    began = clock.read() if clock else None
     with tempfile.TemporaryDirectory(prefix="creditledger-baseline-") as directory:
         done = subprocess.run(
             [pgbench(), "-n", "-M", "prepared", "-c", str(clients), "-j", str(min(2, clients)), "-T", str(seconds), "-l",
              "--log-prefix", os.path.join(directory, "log"), "-D", f"accounts={accounts}", "-D", f"hot={int(hot)}",
              "-f", script(variant, directory), url],
             capture_output=True, text=True, check=False)
+        ended = clock.read() if clock else None
         if done.returncode != 0:
             return {"problems": [done.stderr.strip()[:1000]]}
         latency = quantiles(directory)
     processed = int(re.search(r"transactions actually processed: (\d+)", done.stdout)[1])
     rate = float(re.search(r"tps = ([\d.]+) \(without initial connection time\)", done.stdout)[1])
+    cost = clock.since(began, processed, ended) if clock else {}
     return {"variant": variant, "clients": clients, "accounts": accounts, "hot": hot, "seconds": seconds, "transfers": processed,
-            "transfersPerSecond": rate, "latencyMs": latency, "problems": list(audit(url, processed, before))}
+            "transfersPerSecond": rate, "latencyMs": latency, "problems": list(audit(url, processed, before)), **cost}
 
 
 def main():
