@@ -20,6 +20,11 @@ static void fixture_random(void *environment, void *ret_bytes, size_t len)
         p[i] = (uint8_t)((from + i) * 167 >> 3);
 }
 
+static bool is_reachable(const void *ctx)
+{
+    return !((const struct fixture *)ctx)->unreachable;
+}
+
 static struct service *new_service(
     struct fixture *f, const struct fixture_options *options, struct catalog *catalog)
 {
@@ -29,6 +34,8 @@ static struct service *new_service(
         .engine = f->engine,
         .catalog = catalog != NULL ? catalog : f->catalog,
         .shared = catalog != NULL,
+        .reachable = is_reachable,
+        .reachable_ctx = f,
         .metrics = f->metrics,
         .tokens = options->tokens,
         .readers = options->readers,

@@ -23,6 +23,7 @@ struct fixture {
     struct api_response response; /* of the last call */
     json_t *json;                 /* its body, NULL if it is not JSON */
     const char *token;            /* sent with every call; NULL: none */
+    bool unreachable;             /* what the service is told of the database */
 };
 
 struct fixture_options {

@@ -339,6 +339,11 @@ static void test_operations(void **state)
     expect(f, 200, "GET", "/healthz", NULL);
     expect(f, 200, "HEAD", "/healthz", NULL);
     expect(f, 200, "GET", "/readyz", NULL);
+    f->unreachable = true;
+    refused(f, 503, "storage_unavailable", "GET", "/readyz", NULL);
+    assert_string_equal(text_at(f, "detail"), "The database cannot be reached.");
+    f->unreachable = false;
+    expect(f, 200, "GET", "/readyz", NULL);
     expect(f, 200, "GET", "/openapi.yaml", NULL);
     expect(f, 200, "GET", "/api", NULL);
     expect(f, 200, "GET", "/api/", NULL);

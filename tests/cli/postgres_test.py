@@ -6,7 +6,7 @@ import tempfile
 
 from over_postgres import BINARY, run, server  # first: it finds the shared helpers
 from postgres import BIN, Cluster, database_of, need_binaries, with_database, with_user
-from tap import Tap
+from tap import Tap, read
 
 SECRET = "s3cret-and-long"
 
@@ -157,6 +157,27 @@ def check_dump(tap, postgres):
         run(copy, "verify")
 
 
+def documented_queries():
+    """The SQL of docs/operations.md, one statement each."""
+    part = read("docs/operations.md").split("### Watch it")[1].split("\n## ")[0]
+    text = "\n".join(line for line in part.splitlines() if line.startswith("    "))
+    return [statement.strip() for statement in text.split(";") if statement.strip()]
+
+
+def check_documents(tap, postgres):
+    url = postgres.database("documents")
+    reader = f"reader_{os.getpid()}"
+    run(url, "migrate", "--runtime-role", reader)
+    with server(url) as it:
+        seed(it)
+    with tap.point("the queries of docs/operations.md work for the runtime role"):
+        queries = documented_queries()
+        assert len(queries) >= 7, queries
+        for query in queries:
+            postgres.sql(query, url, role=reader)
+    postgres.sql(f"DROP OWNED BY {reader}; DROP ROLE {reader}", url)
+
+
 def check_commands(tap, postgres):
     url = migrated(postgres, "commands")
     with tap.point("import, trial-balance, export and bench work on it"):
@@ -180,6 +201,7 @@ def main():
         check_roles(tap, postgres)
         check_messages(tap, postgres)
         check_dump(tap, postgres)
+        check_documents(tap, postgres)
         check_commands(tap, postgres)
     tap.done()
 
