@@ -157,17 +157,14 @@ static void assert_records(struct writers *w, int64_t expected)
 
 static void test_head_moved(void **state)
 {
-    (void)state;
-    struct writers w;
+    struct writers *w = *state;
     struct err err = {0};
-    writers_init(&w, LEDGER_LOCK_DEFAULT, false);
-    transfers(&w.fa, 3);
-    transfers(&w.fb, 2);
-    MUST(fixture_commit(&w.fa, w.a, &failure));
-    assert_int_equal(fixture_commit(&w.fb, w.b, &err), ERR_CONFLICT);
+    transfers(&w->fa, 3);
+    transfers(&w->fb, 2);
+    MUST(fixture_commit(&w->fa, w->a, &failure));
+    assert_int_equal(fixture_commit(&w->fb, w->b, &err), ERR_CONFLICT);
     assert_non_null(strstr(err.message, "head of ledger 1 is 7, not 4"));
-    assert_records(&w, ACCOUNTS + 3);
-    writers_fini(&w);
+    assert_records(w, ACCOUNTS + 3);
 }
 
 /* As many records as were expected, by somebody else: only the hash tells. The batch would fit otherwise. */
@@ -199,16 +196,13 @@ static void test_same_seq_another_hash(void **state)
 
 static void test_records_without_their_head_are_refused(void **state)
 {
-    (void)state;
-    struct writers w;
+    struct writers *w = *state;
     struct pending p;
-    writers_init(&w, LEDGER_LOCK_DEFAULT, false);
-    transfers(&w.fa, 1);
-    pend(&p, &w.fa);
+    transfers(&w->fa, 1);
+    pend(&p, &w->fa);
     p.batch.n_known = 0;
-    assert_int_equal(w.a->ops->append(w.a, &p.batch, NULL), ERR_CONFLICT);
-    assert_records(&w, ACCOUNTS);
-    writers_fini(&w);
+    assert_int_equal(w->a->ops->append(w->a, &p.batch, NULL), ERR_CONFLICT);
+    assert_records(w, ACCOUNTS);
 }
 
 static void keyed_transfer(struct fixture *f, const char *key)
@@ -222,20 +216,17 @@ static void keyed_transfer(struct fixture *f, const char *key)
 
 static void test_duplicate_key(void **state)
 {
-    (void)state;
-    struct writers w;
+    struct writers *w = *state;
     struct err err = {0};
-    writers_init(&w, LEDGER_LOCK_DEFAULT, false);
-    keyed_transfer(&w.fa, "once");
-    MUST(fixture_commit(&w.fa, w.a, &failure));
-    transfers(&w.fa, 1);
-    keyed_transfer(&w.fa, "once");
-    assert_int_equal(fixture_commit(&w.fa, w.a, &err), ERR_DUPLICATE);
-    assert_records(&w, ACCOUNTS + 1);
-    keyed_transfer(&w.fa, "twice");
-    MUST(fixture_commit(&w.fa, w.a, &failure));
-    assert_records(&w, ACCOUNTS + 2);
-    writers_fini(&w);
+    keyed_transfer(&w->fa, "once");
+    MUST(fixture_commit(&w->fa, w->a, &failure));
+    transfers(&w->fa, 1);
+    keyed_transfer(&w->fa, "once");
+    assert_int_equal(fixture_commit(&w->fa, w->a, &err), ERR_DUPLICATE);
+    assert_records(w, ACCOUNTS + 1);
+    keyed_transfer(&w->fa, "twice");
+    MUST(fixture_commit(&w->fa, w->a, &failure));
+    assert_records(w, ACCOUNTS + 2);
 }
 
 /* ---- unknown outcomes ---- */
@@ -266,47 +257,38 @@ static const char sql_waiting[] =
 
 static void test_answer_lost_after_commit(void **state)
 {
-    (void)state;
-    struct writers w;
+    struct writers *w = *state;
     struct err err = {0};
     struct pending p;
-    writers_init(&w, LEDGER_LOCK_DEFAULT, false);
-    transfers(&w.fa, 3);
-    pend(&p, &w.fa);
-    MUST(w.a->ops->append_start(w.a, &p.batch, &failure));
-    wait_for(&w, "SELECT count(*) FROM creditledger.journal", ACCOUNTS + 3);
-    cut(w.a);
-    assert_int_equal(w.a->ops->append_finish(w.a, &err), ERR_UNKNOWN);
+    transfers(&w->fa, 3);
+    pend(&p, &w->fa);
+    MUST(w->a->ops->append_start(w->a, &p.batch, &failure));
+    wait_for(w, "SELECT count(*) FROM creditledger.journal", ACCOUNTS + 3);
+    cut(w->a);
+    assert_int_equal(w->a->ops->append_finish(w->a, &err), ERR_UNKNOWN);
     p.batch.again = true;
-    MUST(w.a->ops->append(w.a, &p.batch, &failure));
-    assert_records(&w, ACCOUNTS + 3);
-    fixture_keep(&w.fa, &w.fa.state); /* and on it goes from there, also when others have written since */
-    transfers(&w.fb, 3);
-    w.fb.n_batch = 0;
-    writers_fini(&w);
+    MUST(w->a->ops->append(w->a, &p.batch, &failure));
+    assert_records(w, ACCOUNTS + 3);
 }
 
 static void test_found_behind_what_others_wrote(void **state)
 {
-    (void)state;
-    struct writers w;
+    struct writers *w = *state;
     struct err err = {0};
     struct pending p;
-    writers_init(&w, LEDGER_LOCK_DEFAULT, false);
-    keyed_transfer(&w.fa, "key");
-    pend(&p, &w.fa);
-    MUST(w.a->ops->append_start(w.a, &p.batch, &failure));
-    wait_for(&w, "SELECT count(*) FROM creditledger.journal", ACCOUNTS + 1);
-    cut(w.a);
-    assert_int_equal(w.a->ops->append_finish(w.a, &err), ERR_UNKNOWN);
-    struct fixture_state mine = w.fa.state;
-    fixture_keep(&w.fa, &mine); /* somebody else goes on from it */
-    transfers(&w.fa, 2);
-    MUST(fixture_commit(&w.fa, w.b, &failure));
+    keyed_transfer(&w->fa, "key");
+    pend(&p, &w->fa);
+    MUST(w->a->ops->append_start(w->a, &p.batch, &failure));
+    wait_for(w, "SELECT count(*) FROM creditledger.journal", ACCOUNTS + 1);
+    cut(w->a);
+    assert_int_equal(w->a->ops->append_finish(w->a, &err), ERR_UNKNOWN);
+    struct fixture_state mine = w->fa.state;
+    fixture_keep(&w->fa, &mine); /* somebody else goes on from it */
+    transfers(&w->fa, 2);
+    MUST(fixture_commit(&w->fa, w->b, &failure));
     p.batch.again = true;
-    MUST(w.a->ops->append(w.a, &p.batch, &failure));
-    assert_records(&w, ACCOUNTS + 3);
-    writers_fini(&w);
+    MUST(w->a->ops->append(w->a, &p.batch, &failure));
+    assert_records(w, ACCOUNTS + 3);
 }
 
 /* The server ends the session before it could do anything. */
@@ -325,106 +307,91 @@ static void kill_before_commit(struct writers *w, struct pending *p)
 
 static void test_killed_before_commit(void **state)
 {
-    (void)state;
-    struct writers w;
+    struct writers *w = *state;
     struct pending p;
-    writers_init(&w, LEDGER_LOCK_DEFAULT, false);
-    transfers(&w.fa, 3);
-    pend(&p, &w.fa);
-    kill_before_commit(&w, &p);
-    assert_records(&w, ACCOUNTS);
+    transfers(&w->fa, 3);
+    pend(&p, &w->fa);
+    kill_before_commit(w, &p);
+    assert_records(w, ACCOUNTS);
     p.batch.again = true;
-    MUST(w.a->ops->append(w.a, &p.batch, &failure));
-    assert_records(&w, ACCOUNTS + 3);
-    writers_fini(&w);
+    MUST(w->a->ops->append(w->a, &p.batch, &failure));
+    assert_records(w, ACCOUNTS + 3);
 }
 
 static void test_killed_and_overtaken(void **state)
 {
-    (void)state;
-    struct writers w;
+    struct writers *w = *state;
     struct err err = {0};
     struct pending p;
-    writers_init(&w, LEDGER_LOCK_DEFAULT, false);
-    transfers(&w.fa, 3);
-    pend(&p, &w.fa);
-    kill_before_commit(&w, &p);
-    transfers(&w.fb, 3);
-    MUST(fixture_commit(&w.fb, w.b, &failure));
+    transfers(&w->fa, 3);
+    pend(&p, &w->fa);
+    kill_before_commit(w, &p);
+    transfers(&w->fb, 3);
+    MUST(fixture_commit(&w->fb, w->b, &failure));
     p.batch.again = true;
-    assert_int_equal(w.a->ops->append(w.a, &p.batch, &err), ERR_CONFLICT);
-    assert_records(&w, ACCOUNTS + 3);
-    writers_fini(&w);
+    assert_int_equal(w->a->ops->append(w->a, &p.batch, &err), ERR_CONFLICT);
+    assert_records(w, ACCOUNTS + 3);
 }
 
 /* Cut off, and the server is still at it: the second attempt waits behind the first, and finds it done. */
 static void test_cut_off_and_still_going_on(void **state)
 {
-    (void)state;
-    struct writers w;
+    struct writers *w = *state;
     struct err err = {0};
     struct pending p;
-    writers_init(&w, LEDGER_LOCK_DEFAULT, false);
-    transfers(&w.fa, 3);
-    pend(&p, &w.fa);
-    run_on(w.side, "BEGIN; SELECT pg_advisory_xact_lock(1129073735, 1)");
-    MUST(w.a->ops->append_start(w.a, &p.batch, &failure));
-    wait_for(&w, sql_waiting, 1);
-    cut(w.a);
-    assert_int_equal(w.a->ops->append_finish(w.a, &err), ERR_UNKNOWN);
+    transfers(&w->fa, 3);
+    pend(&p, &w->fa);
+    run_on(w->side, "BEGIN; SELECT pg_advisory_xact_lock(1129073735, 1)");
+    MUST(w->a->ops->append_start(w->a, &p.batch, &failure));
+    wait_for(w, sql_waiting, 1);
+    cut(w->a);
+    assert_int_equal(w->a->ops->append_finish(w->a, &err), ERR_UNKNOWN);
     p.batch.again = true;
-    MUST(w.a->ops->append_start(w.a, &p.batch, &failure));
-    run_on(w.side, "COMMIT");
-    MUST(w.a->ops->append_finish(w.a, &failure));
-    assert_records(&w, ACCOUNTS + 3);
-    writers_fini(&w);
+    MUST(w->a->ops->append_start(w->a, &p.batch, &failure));
+    run_on(w->side, "COMMIT");
+    MUST(w->a->ops->append_finish(w->a, &failure));
+    assert_records(w, ACCOUNTS + 3);
 }
 
 /* While the database cannot be had, what became of a batch stays unknown. */
 static void test_unknown_stays_unknown(void **state)
 {
-    (void)state;
-    struct writers w;
+    struct writers *w = *state;
     struct err err = {0};
     struct pending p;
-    writers_init(&w, LEDGER_LOCK_DEFAULT, false);
-    transfers(&w.fa, 1);
-    pend(&p, &w.fa);
-    kill_before_commit(&w, &p);
-    set_database(&w, "ALLOW_CONNECTIONS false");
+    transfers(&w->fa, 1);
+    pend(&p, &w->fa);
+    kill_before_commit(w, &p);
+    set_database(w, "ALLOW_CONNECTIONS false");
     p.batch.again = true;
-    assert_int_equal(w.a->ops->append(w.a, &p.batch, &err), ERR_UNKNOWN);
-    set_database(&w, "ALLOW_CONNECTIONS true");
-    for (int i = 0; i < 100 && w.a->ops->append(w.a, &p.batch, &err) != 0; i++) {
+    assert_int_equal(w->a->ops->append(w->a, &p.batch, &err), ERR_UNKNOWN);
+    set_database(w, "ALLOW_CONNECTIONS true");
+    for (int i = 0; i < 100 && w->a->ops->append(w->a, &p.batch, &err) != 0; i++) {
         assert_int_equal(err.code, ERR_UNKNOWN);
         usleep(50000);
     }
-    assert_records(&w, ACCOUNTS + 1);
-    writers_fini(&w);
+    assert_records(w, ACCOUNTS + 1);
 }
 
 static void test_catalog_lost_after_commit(void **state)
 {
-    (void)state;
-    struct writers w;
+    struct writers *w = *state;
     struct err err = {0};
     const struct asset eur = {.id = 2, .scale = 2, .code = "EUR"},
                        points = {.id = 2, .scale = 0, .code = "POINTS"};
     const struct ledger_row row = {.id = 2, .name = "second", .default_floor = {true, 0}, .created_at = 5};
     struct journal_batch batch = {.assets = &eur, .n_assets = 1, .ledgers = &row, .n_ledgers = 1};
-    writers_init(&w, LEDGER_LOCK_DEFAULT, false);
-    MUST(w.a->ops->append_start(w.a, &batch, &failure));
-    wait_for(&w, "SELECT count(*) FROM creditledger.ledger", 2);
-    cut(w.a);
-    assert_int_equal(w.a->ops->append_finish(w.a, &err), ERR_UNKNOWN);
+    MUST(w->a->ops->append_start(w->a, &batch, &failure));
+    wait_for(w, "SELECT count(*) FROM creditledger.ledger", 2);
+    cut(w->a);
+    assert_int_equal(w->a->ops->append_finish(w->a, &err), ERR_UNKNOWN);
     batch.again = true;
-    MUST(w.a->ops->append(w.a, &batch, &failure));
+    MUST(w->a->ops->append(w->a, &batch, &failure));
     batch.again = false;
-    assert_int_equal(w.b->ops->append(w.b, &batch, NULL), ERR_CONFLICT);
+    assert_int_equal(w->b->ops->append(w->b, &batch, NULL), ERR_CONFLICT);
     batch.again = true;
     batch.assets = &points; /* another one has that number */
-    assert_int_equal(w.b->ops->append(w.b, &batch, NULL), ERR_CONFLICT);
-    writers_fini(&w);
+    assert_int_equal(w->b->ops->append(w->b, &batch, NULL), ERR_CONFLICT);
 }
 
 /* ---- looking and holding ---- */
@@ -456,42 +423,37 @@ static struct ledger_known known_of(const struct fixture *f)
 
 static void test_catch_up(void **state)
 {
-    (void)state;
-    struct writers w;
-    writers_init(&w, LEDGER_LOCK_DEFAULT, false);
-    struct ledger_known known = known_of(&w.fb);
-    transfers(&w.fa, 3);
-    MUST(fixture_commit(&w.fa, w.a, &failure));
+    struct writers *w = *state;
+    struct ledger_known known = known_of(&w->fb);
+    transfers(&w->fa, 3);
+    MUST(fixture_commit(&w->fa, w->a, &failure));
     for (int hold = 0; hold < 2; hold++) {
         struct ledger_news news;
         struct changes c = {0};
-        MUST(w.b->ops->catch_up(w.b, &known, 1, hold, 100, &news, note_change, &c, &failure));
+        MUST(w->b->ops->catch_up(w->b, &known, 1, hold, 100, &news, note_change, &c, &failure));
         assert_false(news.lost || news.too_many);
         assert_int_equal(news.head.seq, ACCOUNTS + 3);
         assert_int_equal(news.head.accounts, ACCOUNTS);
-        assert_int_equal(news.head.recorded_at, w.fa.committed.head.recorded_at);
-        assert_memory_equal(news.head.hash, w.fa.committed.head.hash, HASH_LEN);
+        assert_int_equal(news.head.recorded_at, w->fa.committed.head.recorded_at);
+        assert_memory_equal(news.head.hash, w->fa.committed.head.hash, HASH_LEN);
         assert_int_equal(c.n, 6);
         for (uint64_t i = 1; i <= ACCOUNTS; i++) {
-            assert_int_equal(c.versions[i], fixture_head(&w.fa, i)->version);
-            assert_int_equal(c.posted[i], fixture_head(&w.fa, i)->balance.posted);
+            assert_int_equal(c.versions[i], fixture_head(&w->fa, i)->version);
+            assert_int_equal(c.posted[i], fixture_head(&w->fa, i)->balance.posted);
         }
         c = (struct changes){0};
-        MUST(w.b->ops->catch_up(w.b, &known, 1, hold, 5, &news, note_change, &c, &failure));
+        MUST(w->b->ops->catch_up(w->b, &known, 1, hold, 5, &news, note_change, &c, &failure));
         assert_true(news.too_many && c.n == 0 && news.head.seq == ACCOUNTS + 3);
-        MUST(w.b->ops->catch_up(w.b, &known, 1, hold, 6, &news, note_change, &c, &failure));
+        MUST(w->b->ops->catch_up(w->b, &known, 1, hold, 6, &news, note_change, &c, &failure));
         assert_true(!news.too_many && c.n == 6);
-        w.b->ops->release(w.b);
+        w->b->ops->release(w->b);
     }
-    writers_fini(&w);
 }
 
 static void test_lost(void **state)
 {
-    (void)state;
-    struct writers w;
-    writers_init(&w, LEDGER_LOCK_DEFAULT, false);
-    struct ledger_known good = known_of(&w.fa), ahead = good, other = good, none = {.ledger = 7};
+    struct writers *w = *state;
+    struct ledger_known good = known_of(&w->fa), ahead = good, other = good, none = {.ledger = 7};
     ahead.seq += 5;
     other.hash[3] ^= 1;
     const struct {
@@ -502,12 +464,11 @@ static void test_lost(void **state)
         for (int hold = 0; hold < 2; hold++) {
             struct ledger_news news;
             struct changes c = {0};
-            MUST(w.a->ops->catch_up(w.a, &cases[i].known, 1, hold, 100, &news, note_change, &c, &failure));
+            MUST(w->a->ops->catch_up(w->a, &cases[i].known, 1, hold, 100, &news, note_change, &c, &failure));
             assert_int_equal(news.lost, cases[i].lost);
             assert_true(c.n == 0 || cases[i].known.seq == 0);
-            w.a->ops->release(w.a);
+            w->a->ops->release(w->a);
         }
-    writers_fini(&w);
 }
 
 static void hold_keeps_others_out(enum ledger_lock lock)
@@ -554,34 +515,31 @@ static void test_hold(void **state)
 /* A refusal in a transaction that holds locks lets go of them; so does a connection that breaks. */
 static void test_hold_ends_with_a_failure(void **state)
 {
-    (void)state;
-    struct writers w;
+    struct writers *w = *state;
     struct err err = {0};
     struct ledger_news news;
     struct changes c = {0};
     char sql[128];
-    writers_init(&w, LEDGER_LOCK_DEFAULT, false);
-    struct ledger_known known = known_of(&w.fa);
-    MUST(w.a->ops->catch_up(w.a, &known, 1, true, 100, &news, note_change, &c, &failure));
-    struct record *r = fixture_begin(&w.fa, RECORD_TRANSFER);
-    fixture_entry(&w.fa, r, 1, (struct amounts){-5, 0, 0});
-    fixture_seal(&w.fa, r);
-    assert_int_equal(fixture_commit(&w.fa, w.a, &err), ERR_CONFLICT);
+    struct ledger_known known = known_of(&w->fa);
+    MUST(w->a->ops->catch_up(w->a, &known, 1, true, 100, &news, note_change, &c, &failure));
+    struct record *r = fixture_begin(&w->fa, RECORD_TRANSFER);
+    fixture_entry(&w->fa, r, 1, (struct amounts){-5, 0, 0});
+    fixture_seal(&w->fa, r);
+    assert_int_equal(fixture_commit(&w->fa, w->a, &err), ERR_CONFLICT);
     assert_non_null(strstr(err.message, "I2"));
     assert_int_equal(
-        ask(w.side, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
-                    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"),
+        ask(w->side, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
+                     " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"),
         0);
-    MUST(w.a->ops->catch_up(w.a, &known, 1, true, 100, &news, note_change, &c, &failure));
-    snprintf(sql, sizeof sql, "SELECT pg_terminate_backend(%d, 5000)", PQbackendPID(append_wire(w.a)->pg));
-    run_on(w.side, sql);
-    transfers(&w.fb, 1);
-    MUST(fixture_commit(&w.fb, w.b, &failure));
+    MUST(w->a->ops->catch_up(w->a, &known, 1, true, 100, &news, note_change, &c, &failure));
+    snprintf(sql, sizeof sql, "SELECT pg_terminate_backend(%d, 5000)", PQbackendPID(append_wire(w->a)->pg));
+    run_on(w->side, sql);
+    transfers(&w->fb, 1);
+    MUST(fixture_commit(&w->fb, w->b, &failure));
     /* What was decided under locks that are gone does not get in. */
-    transfers(&w.fa, 1);
-    assert_int_not_equal(fixture_commit(&w.fa, w.a, &err), 0);
-    assert_records(&w, ACCOUNTS + 1);
-    writers_fini(&w);
+    transfers(&w->fa, 1);
+    assert_int_not_equal(fixture_commit(&w->fa, w->a, &err), 0);
+    assert_records(w, ACCOUNTS + 1);
 }
 
 struct contender {
@@ -643,64 +601,55 @@ static void test_two_contend(void **state)
 
 static void test_big_batch_and_reads_meanwhile(void **state)
 {
-    (void)state;
-    struct writers w;
+    struct writers *w = *state;
     struct pending p;
     struct ledger_head head;
-    writers_init(&w, LEDGER_LOCK_DEFAULT, false);
-    transfers(&w.fa, 8000);
-    MUST(w.a->ops->append_start(w.a, pend(&p, &w.fa), &failure));
+    transfers(&w->fa, 8000);
+    MUST(w->a->ops->append_start(w->a, pend(&p, &w->fa), &failure));
     for (int i = 0; i < 20; i++) {
         struct key_want want = {.ledger = 1, .key = STR("nobody's")};
-        MUST(w.a->ops->head(w.a, 1, &head, &failure));
+        MUST(w->a->ops->head(w->a, 1, &head, &failure));
         assert_true(head.seq == ACCOUNTS || head.seq == ACCOUNTS + 8000);
-        MUST(w.a->ops->keys_fetch(w.a, &want, 1, &failure));
+        MUST(w->a->ops->keys_fetch(w->a, &want, 1, &failure));
     }
-    struct pollfd done = {.fd = w.a->ops->append_fd(w.a), .events = POLLIN};
+    struct pollfd done = {.fd = w->a->ops->append_fd(w->a), .events = POLLIN};
     assert_int_equal(poll(&done, 1, 30000), 1);
-    MUST(w.a->ops->append_finish(w.a, &failure));
-    MUST(w.a->ops->head(w.a, 1, &head, &failure));
+    MUST(w->a->ops->append_finish(w->a, &failure));
+    MUST(w->a->ops->head(w->a, 1, &head, &failure));
     assert_int_equal(head.seq, ACCOUNTS + 8000);
-    assert_memory_equal(head.hash, w.fa.state.head.hash, HASH_LEN);
-    assert_records(&w, ACCOUNTS + 8000);
-    writers_fini(&w);
+    assert_memory_equal(head.hash, w->fa.state.head.hash, HASH_LEN);
+    assert_records(w, ACCOUNTS + 8000);
 }
 
 static void test_nothing_proves_durably(void **state)
 {
-    (void)state;
-    struct writers w;
+    struct writers *w = *state;
     struct err err = {0};
     const struct journal_batch nothing = {0};
-    writers_init(&w, LEDGER_LOCK_DEFAULT, false);
-    int64_t before = ask(w.side, "SELECT (pg_current_wal_flush_lsn() - '0/0')::bigint");
-    MUST(w.a->ops->append(w.a, &nothing, &failure));
-    assert_true(ask(w.side, "SELECT (pg_current_wal_flush_lsn() - '0/0')::bigint") > before + 32000);
-    assert_records(&w, ACCOUNTS);
-    assert_int_equal(ask(w.side, "SELECT count(*) FROM creditledger.record_text"), 0);
-    set_database(&w, "SET default_transaction_read_only = on");
-    pg_close(append_wire(w.a));
-    assert_int_not_equal(w.a->ops->append(w.a, &nothing, &err), 0);
+    int64_t before = ask(w->side, "SELECT (pg_current_wal_flush_lsn() - '0/0')::bigint");
+    MUST(w->a->ops->append(w->a, &nothing, &failure));
+    assert_true(ask(w->side, "SELECT (pg_current_wal_flush_lsn() - '0/0')::bigint") > before + 32000);
+    assert_records(w, ACCOUNTS);
+    assert_int_equal(ask(w->side, "SELECT count(*) FROM creditledger.record_text"), 0);
+    set_database(w, "SET default_transaction_read_only = on");
+    pg_close(append_wire(w->a));
+    assert_int_not_equal(w->a->ops->append(w->a, &nothing, &err), 0);
     assert_non_null(strstr(err.message, "read-only"));
-    writers_fini(&w);
 }
 
 static void test_synchronous_commit_off_is_refused(void **state)
 {
-    (void)state;
-    struct writers w;
+    struct writers *w = *state;
     char sql[2048];
-    writers_init(&w, LEDGER_LOCK_DEFAULT, false);
     size_t n = (size_t)snprintf(sql, sizeof sql, "SELECT creditledger.append(0, false");
     for (int i = 2; i < 78; i++)
         n += (size_t)snprintf(sql + n, sizeof sql - n, ", NULL");
     snprintf(sql + n, sizeof sql - n, ")");
-    run_on(w.side, sql);
-    run_on(w.side, "SET synchronous_commit = off");
-    PGresult *result = PQexec(w.side, sql);
+    run_on(w->side, sql);
+    run_on(w->side, "SET synchronous_commit = off");
+    PGresult *result = PQexec(w->side, sql);
     assert_string_equal(PQresultErrorField(result, PG_DIAG_SQLSTATE), "CL110");
     PQclear(result);
-    writers_fini(&w);
 }
 
 static void erasable(struct fixture *f)
@@ -722,36 +671,32 @@ static void erase(struct fixture *f, uint64_t seq)
 
 static void test_only_an_owner_erases(void **state)
 {
-    (void)state;
-    struct writers w;
+    struct writers *w = *state;
     struct err err = {0};
     char url[600], role[80];
-    writers_init(&w, LEDGER_LOCK_DEFAULT, false);
     snprintf(role, sizeof role, "creditledger_test_%d", (int)getpid());
     const struct postgres_migration_plan plan = {.now = 1, .runtime_role = role};
-    MUST(postgres_migrate(w.url, &plan, ignore_note, NULL, &failure));
-    postgres_testing_as(w.url, role, url, sizeof url);
+    MUST(postgres_migrate(w->url, &plan, ignore_note, NULL, &failure));
+    postgres_testing_as(w->url, role, url, sizeof url);
     struct journal *runtime = open_writer(url, LEDGER_LOCK_DEFAULT);
-    assert_string_equal(PQuser(append_wire(runtime)->pg == NULL ? w.side : append_wire(runtime)->pg), role);
-    erasable(&w.fa);
-    MUST(fixture_commit(&w.fa, runtime, &failure));
-    erase(&w.fa, ACCOUNTS + 1);
-    assert_int_equal(fixture_commit(&w.fa, runtime, &err), ERR_CONFIG);
-    assert_int_equal(ask(w.side, "SELECT count(*) FROM creditledger.record_text"), 1);
-    erase(&w.fa, ACCOUNTS + 1);
-    MUST(fixture_commit(&w.fa, w.a, &failure));
-    assert_int_equal(ask(w.side, "SELECT count(*) FROM creditledger.record_text"), 0);
-    assert_records(&w, ACCOUNTS + 2);
+    assert_string_equal(PQuser(append_wire(runtime)->pg == NULL ? w->side : append_wire(runtime)->pg), role);
+    erasable(&w->fa);
+    MUST(fixture_commit(&w->fa, runtime, &failure));
+    erase(&w->fa, ACCOUNTS + 1);
+    assert_int_equal(fixture_commit(&w->fa, runtime, &err), ERR_CONFIG);
+    assert_int_equal(ask(w->side, "SELECT count(*) FROM creditledger.record_text"), 1);
+    erase(&w->fa, ACCOUNTS + 1);
+    MUST(fixture_commit(&w->fa, w->a, &failure));
+    assert_int_equal(ask(w->side, "SELECT count(*) FROM creditledger.record_text"), 0);
+    assert_records(w, ACCOUNTS + 2);
     journal_close(runtime);
-    journal_close(open_writer(w.url, LEDGER_LOCK_ROW));
     struct journal *row = open_writer(url, LEDGER_LOCK_ROW); /* the row lock needs no UPDATE */
-    transfers(&w.fa, 1);
-    MUST(fixture_commit(&w.fa, row, &failure));
+    transfers(&w->fa, 1);
+    MUST(fixture_commit(&w->fa, row, &failure));
     journal_close(row);
     char sql[200];
     snprintf(sql, sizeof sql, "DROP OWNED BY %s; DROP ROLE %s", role, role);
-    run_on(w.side, sql);
-    writers_fini(&w);
+    run_on(w->side, sql);
 }
 
 static void test_plain(void **state)
@@ -797,31 +742,47 @@ static void test_plain(void **state)
     head_with_another_hash(LEDGER_LOCK_NONE, true);
 }
 
+static int setup(void **state)
+{
+    static struct writers w;
+    writers_init(&w, LEDGER_LOCK_DEFAULT, false);
+    *state = &w;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    writers_fini(*state);
+    return 0;
+}
+
+#define with_writers(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
 int main(void)
 {
     if (!postgres_testing_begin(1))
         return 0;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_head_moved),
+        with_writers(test_head_moved),
         cmocka_unit_test(test_same_seq_another_hash),
-        cmocka_unit_test(test_records_without_their_head_are_refused),
-        cmocka_unit_test(test_duplicate_key),
-        cmocka_unit_test(test_answer_lost_after_commit),
-        cmocka_unit_test(test_found_behind_what_others_wrote),
-        cmocka_unit_test(test_killed_before_commit),
-        cmocka_unit_test(test_killed_and_overtaken),
-        cmocka_unit_test(test_cut_off_and_still_going_on),
-        cmocka_unit_test(test_unknown_stays_unknown),
-        cmocka_unit_test(test_catalog_lost_after_commit),
-        cmocka_unit_test(test_catch_up),
-        cmocka_unit_test(test_lost),
+        with_writers(test_records_without_their_head_are_refused),
+        with_writers(test_duplicate_key),
+        with_writers(test_answer_lost_after_commit),
+        with_writers(test_found_behind_what_others_wrote),
+        with_writers(test_killed_before_commit),
+        with_writers(test_killed_and_overtaken),
+        with_writers(test_cut_off_and_still_going_on),
+        with_writers(test_unknown_stays_unknown),
+        with_writers(test_catalog_lost_after_commit),
+        with_writers(test_catch_up),
+        with_writers(test_lost),
         cmocka_unit_test(test_hold),
-        cmocka_unit_test(test_hold_ends_with_a_failure),
+        with_writers(test_hold_ends_with_a_failure),
         cmocka_unit_test(test_two_contend),
-        cmocka_unit_test(test_big_batch_and_reads_meanwhile),
-        cmocka_unit_test(test_nothing_proves_durably),
-        cmocka_unit_test(test_synchronous_commit_off_is_refused),
-        cmocka_unit_test(test_only_an_owner_erases),
+        with_writers(test_big_batch_and_reads_meanwhile),
+        with_writers(test_nothing_proves_durably),
+        with_writers(test_synchronous_commit_off_is_refused),
+        with_writers(test_only_an_owner_erases),
         cmocka_unit_test(test_plain),
     };
     return cmocka_run_group_tests_name("journal/postgres_append", tests, NULL, NULL);
