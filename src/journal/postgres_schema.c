@@ -196,6 +196,10 @@ static const char *const grants_of_functions[] = {
     "REVOKE ALL ON ALL FUNCTIONS IN SCHEMA creditledger FROM PUBLIC",
     "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA creditledger TO %s",
 };
+/* What views call, they call as whoever reads them. */
+static const char grant_of_views[] =
+    "GRANT EXECUTE ON FUNCTION creditledger.uuid, creditledger.amount, creditledger.instant,"
+    " creditledger.kind_name, creditledger.type_name, creditledger.status_name TO PUBLIC";
 
 static int grant(struct migrating *m, const char *format, const char *role, struct err *err)
 {
@@ -260,6 +264,8 @@ static int set_up_rights(struct migrating *m, struct err *err)
         rc = grant(m, grants_of_all[i], "", err);
     if (rc == 0 && !m->plan->plain)
         rc = grant(m, grants_of_functions[0], "", err);
+    if (rc == 0 && !m->plan->plain)
+        rc = grant(m, grant_of_views, "", err);
     if (rc != 0 || m->plan->runtime_role == NULL)
         return rc;
     char *quoted = PQescapeIdentifier(m->wire->pg, m->plan->runtime_role, strlen(m->plan->runtime_role));

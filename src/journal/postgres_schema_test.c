@@ -254,6 +254,33 @@ static void the_runtime_role_may_serve_and_nothing_more(void **state)
     prompt(b, sql);
 }
 
+/* USAGE and SELECT are enough for all views; their functions are anybody's. */
+static void a_role_that_only_reads_reads_the_views(void **state)
+{
+    struct base *b = *state;
+    char role[64], url[256], sql[512], sqlstate[6];
+    snprintf(role, sizeof role, "cl_backend_reader_%d", (int)getpid());
+    snprintf(sql, sizeof sql,
+        "CREATE ROLE %s LOGIN; GRANT USAGE ON SCHEMA creditledger TO %s;"
+        " GRANT SELECT ON ALL TABLES IN SCHEMA creditledger TO %s",
+        role, role, role);
+    prompt(b, sql);
+    postgres_testing_as(b->url, role, url, sizeof url);
+    static const char *const views[] = {
+        "accounts", "balances", "statements", "records", "transfers", "trial_balance", "holds"};
+    for (size_t i = 0; i < sizeof views / sizeof views[0]; i++) {
+        snprintf(sql, sizeof sql, "SELECT * FROM creditledger.%s", views[i]);
+        postgres_testing_sqlstate(url, sql, sqlstate);
+        if (sqlstate[0] != '\0')
+            fail_msg("%s: %s", views[i], sqlstate);
+    }
+    postgres_testing_sqlstate(
+        url, "INSERT INTO creditledger.asset(id, scale, code) VALUES (1, 2, 'USD')", sqlstate);
+    assert_string_equal(sqlstate, "42501");
+    snprintf(sql, sizeof sql, "DROP OWNED BY %s; DROP ROLE %s", role, role);
+    prompt(b, sql);
+}
+
 static void rights_that_serving_does_not_need_are_named(void **state)
 {
     struct base *b = *state;
@@ -585,6 +612,7 @@ int main(void)
         TEST_EMPTY(a_failed_migration_leaves_nothing),
         TEST_EMPTY(the_plain_profile_has_no_functions_and_triggers),
         TEST(the_runtime_role_may_serve_and_nothing_more),
+        TEST(a_role_that_only_reads_reads_the_views),
         TEST(rights_that_serving_does_not_need_are_named),
         TEST(settings_that_lose_data_are_refused),
         TEST(the_self_check_sees_what_was_done_to_the_schema),

@@ -3,7 +3,9 @@
 -- reader expects. Nothing in the program uses these. Each amount comes twice: as minor units, which is what is stored
 -- and what the API shows (`posted_minor`), and with its decimal point (`posted`).
 --
--- The tables stay in the creditledger schema beside them; a view has the plural of its table's name.
+-- A role that only reads needs
+--     GRANT USAGE ON SCHEMA creditledger TO analyst; GRANT SELECT ON ALL TABLES IN SCHEMA creditledger TO analyst;
+-- and, because a view calls functions as who reads it, EXECUTE on those of this file, which `migrate` leaves to everybody.
 
 CREATE FUNCTION creditledger.uuid(id_high bigint, number bigint, id_low int) RETURNS uuid
   LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE RETURN
