@@ -8,13 +8,13 @@
 struct cached {
     struct account account;
     struct cached *next_number, *next_external; /* chains; next_number also links the free list */
-    uint64_t batch;                             /* pinned if it is the cache's */
+    uint64_t batch;                             /* that used it last */
     bool in_use, referenced;
 };
 
 struct account_cache {
-    size_t capacity, size, buckets; /* buckets: a power of two */
-    uint64_t seed, batch;
+    size_t capacity, size, buckets;    /* buckets: a power of two */
+    uint64_t seed, batch, pinned_from; /* what these batches used is pinned */
     struct cached **by_number, **by_external;
     struct cached **slabs;
     size_t n_slabs, hand; /* the clock's hand: an index over all slabs' entries */
@@ -32,7 +32,7 @@ struct account_cache *account_cache_new(size_t capacity, uint64_t seed)
     struct account_cache *cache = must(calloc(1, sizeof *cache));
     cache->capacity = capacity;
     cache->seed = seed;
-    cache->batch = 1;
+    cache->batch = cache->pinned_from = 1;
     cache->buckets = 1024;
     while (cache->buckets < capacity)
         cache->buckets *= 2;
@@ -62,7 +62,7 @@ void account_cache_free(struct account_cache *cache)
     free(cache);
 }
 
-static struct cached **number_bucket(struct account_cache *cache, uint32_t ledger, uint64_t number)
+static struct cached **number_bucket(const struct account_cache *cache, uint32_t ledger, uint64_t number)
 {
     uint64_t h = hash64(cache->seed ^ ledger, &number, sizeof number);
     return &cache->by_number[h & (cache->buckets - 1)];
@@ -81,7 +81,7 @@ static struct account *pin(struct account_cache *cache, struct cached *c)
     return &c->account;
 }
 
-static struct cached *lookup(struct account_cache *cache, uint32_t ledger, uint64_t number)
+static struct cached *lookup(const struct account_cache *cache, uint32_t ledger, uint64_t number)
 {
     struct cached *c = *number_bucket(cache, ledger, number);
     while (c != NULL && (c->account.number != number || c->account.ledger != ledger))
@@ -140,7 +140,7 @@ static bool evict_one(struct account_cache *cache)
     for (size_t steps = 0; steps < 2 * entries; steps++) {
         struct cached *c = &cache->slabs[cache->hand / SLAB_ENTRIES][cache->hand % SLAB_ENTRIES];
         cache->hand = (cache->hand + 1) % entries;
-        if (!c->in_use || c->batch == cache->batch)
+        if (!c->in_use || c->batch >= cache->pinned_from)
             continue;
         if (c->referenced) {
             c->referenced = false;
@@ -195,9 +195,34 @@ void account_cache_clear(struct account_cache *cache)
     }
 }
 
+struct account *account_cache_peek(const struct account_cache *cache, uint32_t ledger, uint64_t number)
+{
+    struct cached *c = lookup(cache, ledger, number);
+    return c != NULL ? &c->account : NULL;
+}
+
+void account_cache_clear_ledger(struct account_cache *cache, uint32_t ledger)
+{
+    for (size_t i = 0; i < cache->n_slabs * SLAB_ENTRIES; i++) {
+        struct cached *c = &cache->slabs[i / SLAB_ENTRIES][i % SLAB_ENTRIES];
+        if (c->in_use && c->account.ledger == ledger)
+            unlink_entry(cache, c);
+    }
+}
+
 void account_cache_unpin_all(struct account_cache *cache)
 {
-    cache->batch++;
+    cache->pinned_from = ++cache->batch;
+}
+
+void account_cache_next_batch(struct account_cache *cache)
+{
+    cache->pinned_from = cache->batch++;
+}
+
+void account_cache_unpin_previous(struct account_cache *cache)
+{
+    cache->pinned_from = cache->batch;
 }
 
 void account_cache_trim(struct account_cache *cache)

@@ -71,12 +71,45 @@ static void pinned_entries_stay_and_trim_restores_the_bound(void **state)
     account_cache_free(cache);
 }
 
+/* The batch that is being committed keeps its accounts while the next one is decided. */
+static void two_batches_are_pinned_while_one_commits(void **state)
+{
+    (void)state;
+    struct account_cache *cache = account_cache_new(1, 1);
+    struct account accounts[] = {make(1, 1, NULL), make(1, 2, NULL), make(2, 3, NULL)};
+    for (size_t i = 0; i < 3; i++) {
+        account_cache_put(cache, &accounts[i]);
+        account_cache_next_batch(cache);
+    }
+    account_cache_trim(cache); /* of the first batch alone: it has landed long ago */
+    assert_null(account_cache_peek(cache, 1, 1));
+    account_cache_trim(cache);
+    assert_non_null(account_cache_peek(cache, 2, 3));
+    account_cache_unpin_all(cache);
+    account_cache_put(cache, &accounts[0]);
+    account_cache_next_batch(cache);
+    account_cache_put(cache, &accounts[1]);
+    account_cache_trim(cache);
+    assert_non_null(account_cache_peek(cache, 1, 1));
+    assert_non_null(account_cache_peek(cache, 1, 2));
+    account_cache_unpin_previous(cache);
+    account_cache_trim(cache);
+    assert_null(account_cache_peek(cache, 1, 1));
+    assert_non_null(account_cache_peek(cache, 1, 2));
+    account_cache_clear_ledger(cache, 2);
+    assert_int_equal(account_cache_size(cache), 1);
+    account_cache_clear_ledger(cache, 1);
+    assert_int_equal(account_cache_size(cache), 0);
+    account_cache_free(cache);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_by_number_and_by_external_id),
         cmocka_unit_test(put_keeps_what_is_there),
         cmocka_unit_test(pinned_entries_stay_and_trim_restores_the_bound),
+        cmocka_unit_test(two_batches_are_pinned_while_one_commits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,14 +27,19 @@ void batch_fini(struct batch *b)
     free(b->records);
     free(b->assets);
     free(b->ledgers);
+    free(b->known);
+    free(b->doubts);
     free(b->keys);
     free(b->undos);
     free(b->buckets);
 }
 
-void batch_begin(struct batch *b, size_t expected_keys)
+void batch_begin(struct batch *b, uint64_t serial, size_t expected_keys)
 {
     arena_reset(&b->arena);
+    b->serial = serial;
+    b->n_sealed = b->n_known = b->n_doubts = 0;
+    b->catalog_doubt = false;
     b->n_records = b->n_assets = b->n_ledgers = b->n_keys = b->n_undos = 0;
     b->without_floor = 0;
     size_t buckets = 64;
@@ -83,6 +88,9 @@ void batch_undo(struct batch *b, struct batch_mark mark)
         INVARIANT(b->buckets[key->bucket] == b->n_keys + 1);
         b->buckets[key->bucket] = key->next;
     }
+    INVARIANT_F(b->n_sealed <= mark.records || mark.records == 0, "%zu records are sealed", b->n_sealed);
+    if (mark.records == 0)
+        b->n_sealed = b->n_known = 0;
     b->n_records = mark.records;
     b->n_assets = mark.assets;
     b->n_ledgers = mark.ledgers;
@@ -96,6 +104,8 @@ static size_t key_bucket(const struct batch *b, uint32_t ledger, struct str key)
 
 const struct batch_key *batch_find_key(const struct batch *b, uint32_t ledger, struct str key)
 {
+    if (b->n_keys == 0)
+        return NULL;
     for (uint32_t at = b->buckets[key_bucket(b, ledger, key)]; at != 0; at = b->keys[at - 1].next) {
         const struct batch_key *found = &b->keys[at - 1];
         if (found->ledger == ledger && str_eq(found->key, key))
@@ -194,6 +204,53 @@ void batch_add_ledger(struct batch *b, const struct ledger_row *row)
 {
     b->ledgers = grow(b->ledgers, &b->cap_ledgers, b->n_ledgers, sizeof *b->ledgers);
     b->ledgers[b->n_ledgers++] = *row;
+}
+
+void batch_know(struct batch *b, uint32_t ledger, uint64_t seq, const uint8_t hash[HASH_LEN])
+{
+    struct ledger_state *state = &b->ledger_states[ledger];
+    if (state->sealed_in == b->serial)
+        return;
+    state->sealed_in = b->serial;
+    b->known = grow(b->known, &b->cap_known, b->n_known, sizeof *b->known);
+    struct ledger_known *known = &b->known[b->n_known++];
+    *known = (struct ledger_known){.ledger = ledger, .seq = seq - 1};
+    memcpy(known->hash, hash, HASH_LEN);
+}
+
+void batch_doubt(struct batch *b, uint32_t ledger)
+{
+    for (size_t i = b->n_doubts; i > 0 && b->n_doubts - i < 8; i--)
+        if (b->doubts[i - 1] == ledger)
+            return;
+    b->doubts = grow(b->doubts, &b->cap_doubts, b->n_doubts, sizeof *b->doubts);
+    b->doubts[b->n_doubts++] = ledger;
+}
+
+bool batch_is_empty(const struct batch *b)
+{
+    return b->n_records == 0 && b->n_assets == 0 && b->n_ledgers == 0;
+}
+
+static int by_ledger(const void *a, const void *b)
+{
+    const struct ledger_known *x = a, *y = b;
+    return (x->ledger > y->ledger) - (x->ledger < y->ledger);
+}
+
+struct journal_batch batch_to_append(struct batch *b)
+{
+    INVARIANT_F(b->n_sealed == b->n_records, "%zu of %zu", b->n_sealed, b->n_records);
+    if (b->n_known > 1)
+        qsort(b->known, b->n_known, sizeof *b->known, by_ledger);
+    return (struct journal_batch){.assets = b->assets,
+        .n_assets = b->n_assets,
+        .ledgers = b->ledgers,
+        .n_ledgers = b->n_ledgers,
+        .records = b->records,
+        .n_records = b->n_records,
+        .known = b->known,
+        .n_known = b->n_known};
 }
 
 const struct record *record_copy(struct arena *arena, const struct record *record)

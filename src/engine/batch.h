@@ -3,6 +3,9 @@
  * keys, ledger heads, and an undo log of the cached accounts it moved. A mark taken before a command (or an
  * atomic submission, or a dry run) brings all of it back. Lives in the engine's thread; emptied for every
  * batch.
+ *
+ * Two batches may stand on each other: one on its way to the disk, and one decided on what that will leave. Then
+ * the upper one is undone first.
  */
 #ifndef CREDITLEDGER_ENGINE_BATCH_H
 #define CREDITLEDGER_ENGINE_BATCH_H
@@ -14,7 +17,7 @@
 struct ledger_state {
     bool loaded;
     struct ledger_head head;
-    uint64_t committed_seq;
+    uint64_t sealed_in; /* serial of the last batch that sealed a record of it */
 };
 
 struct batch_key {
@@ -48,6 +51,14 @@ struct batch {
     size_t n_assets, cap_assets;
     struct ledger_row *ledgers;
     size_t n_ledgers, cap_ledgers;
+    size_t n_sealed;            /* so many of the records have their hashes */
+    struct ledger_known *known; /* the heads that the sealed records continue, one a ledger */
+    size_t n_known, cap_known;
+    uint32_t
+        *doubts; /* ledgers of answers that leave no record: nothing proves their heads to be the newest */
+    size_t n_doubts, cap_doubts;
+    bool catalog_doubt; /* a ledger or an asset was asked for that is not known here */
+    uint64_t serial;    /* of all batches of the engine */
     struct batch_key *keys;
     size_t n_keys, cap_keys;
     struct undo *undos;
@@ -62,7 +73,7 @@ struct batch {
 
 void batch_init(struct batch *b, struct account_cache *cache, struct ledger_state *states, uint64_t seed);
 void batch_fini(struct batch *b);
-void batch_begin(struct batch *b, size_t expected_keys);
+void batch_begin(struct batch *b, uint64_t serial, size_t expected_keys);
 
 struct batch_mark batch_mark(const struct batch *b);
 void batch_undo(struct batch *b, struct batch_mark mark);
@@ -73,6 +84,12 @@ void batch_take(struct batch *b, const struct record *record);
 const struct batch_key *batch_find_key(const struct batch *b, uint32_t ledger, struct str key);
 void batch_add_asset(struct batch *b, const struct asset *asset);
 void batch_add_ledger(struct batch *b, const struct ledger_row *row);
+/* Record `seq` of the ledger, which continues `hash`, is the first of it in the batch to be sealed. */
+void batch_know(struct batch *b, uint32_t ledger, uint64_t seq, const uint8_t hash[HASH_LEN]);
+void batch_doubt(struct batch *b, uint32_t ledger);
+bool batch_is_empty(const struct batch *b);
+/* What the journal is to append, borrowed from the batch. */
+struct journal_batch batch_to_append(struct batch *b);
 
 /* A deep copy, for an answer whose record belongs to another submission. */
 const struct record *record_copy(struct arena *arena, const struct record *record);

@@ -1,5 +1,6 @@
 #include "engine/catalog.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@ struct rows {
 struct catalog {
     struct rows ledgers, assets;
     _Atomic uint64_t *head_seq; /* by ledger id - 1 */
+    pthread_mutex_t adding;     /* one writer at a time; readers need it not */
 };
 
 static struct str ledger_name(const void *row)
@@ -133,12 +135,23 @@ static int on_asset(void *ctx, const struct asset *row)
     return r;
 }
 
+/* Of a ledger that was made after the ledgers were read: it is found the next time. */
+static int on_head(void *ctx, uint32_t ledger, uint64_t seq)
+{
+    struct catalog *catalog = ctx;
+    if (ledger >= 1 && ledger <= catalog_ledgers(catalog))
+        catalog_reached(catalog, ledger, seq);
+    return 0;
+}
+
 int catalog_refresh(struct catalog *catalog, struct journal *j, struct err *err)
 {
     struct refresh x = {catalog, err};
     int r = j->ops->ledgers(j, on_ledger, &x, err);
     if (r == 0)
         r = j->ops->assets(j, on_asset, &x, err);
+    if (r == 0 && j->ops->heads != NULL)
+        return j->ops->heads(j, on_head, catalog, err);
     for (uint32_t id = 1; r == 0 && id <= catalog_ledgers(catalog); id++) {
         struct ledger_head head;
         r = j->ops->head(j, id, &head, err);
@@ -154,6 +167,7 @@ int catalog_new(struct journal *j, struct catalog **ret_catalog, struct err *err
     rows_init(&catalog->ledgers, LIMIT_LEDGERS_MAX);
     rows_init(&catalog->assets, LIMIT_ASSETS_MAX);
     catalog->head_seq = must_calloc(LIMIT_LEDGERS_MAX, sizeof *catalog->head_seq);
+    pthread_mutex_init(&catalog->adding, NULL);
     int r = catalog_refresh(catalog, j, err);
     if (r < 0) {
         catalog_free(catalog);
@@ -170,6 +184,7 @@ void catalog_free(struct catalog *catalog)
     rows_fini(&catalog->ledgers, LIMIT_LEDGERS_MAX);
     rows_fini(&catalog->assets, LIMIT_ASSETS_MAX);
     free(catalog->head_seq);
+    pthread_mutex_destroy(&catalog->adding);
     free(catalog);
 }
 
@@ -211,23 +226,33 @@ uint64_t catalog_head_seq(const struct catalog *catalog, uint32_t ledger)
 
 void catalog_add_ledger(struct catalog *catalog, const struct ledger_row *row)
 {
+    pthread_mutex_lock(&catalog->adding);
     rows_add(&catalog->ledgers, row->id, LIMIT_LEDGERS_MAX, row, sizeof *row, ledger_name);
+    pthread_mutex_unlock(&catalog->adding);
 }
 
 void catalog_add_asset(struct catalog *catalog, const struct asset *row)
 {
+    pthread_mutex_lock(&catalog->adding);
     rows_add(&catalog->assets, row->id, LIMIT_ASSETS_MAX, row, sizeof *row, asset_name);
+    pthread_mutex_unlock(&catalog->adding);
 }
 
 void catalog_announce_asset(struct catalog *catalog, const struct asset *row)
 {
     size_t n = catalog_assets(catalog);
     INVARIANT_F(row->id > n && row->id <= LIMIT_ASSETS_MAX, "asset %u after %zu", row->id, n);
+    pthread_mutex_lock(&catalog->adding);
     (void)rows_put(&catalog->assets, row->id - 1, row, sizeof *row);
+    pthread_mutex_unlock(&catalog->adding);
 }
 
 void catalog_reached(struct catalog *catalog, uint32_t ledger, uint64_t seq)
 {
     INVARIANT(ledger >= 1 && ledger <= LIMIT_LEDGERS_MAX);
-    atomic_store_explicit(&catalog->head_seq[ledger - 1], seq, memory_order_release);
+    _Atomic uint64_t *head = &catalog->head_seq[ledger - 1];
+    uint64_t before = atomic_load_explicit(head, memory_order_relaxed);
+    while (before < seq && !atomic_compare_exchange_weak_explicit(
+                               head, &before, seq, memory_order_release, memory_order_relaxed))
+        ;
 }

@@ -1,21 +1,21 @@
 #include "engine/engine_internal.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <unistd.h>
 
 #include "telemetry/log.h"
-
-/* How often a batch is decided again when the journal moved on under it. */
-#define CONFLICT_RETRIES 3
-/* How long an unhealthy engine without commands waits before it tries the journal again. */
-#define PROBE_SECONDS 1
 
 /* --- life
  * ------------------------------------------------------------------------------------------------------------
  */
+
+static void sleep_a_while(void *environment, int64_t micros)
+{
+    (void)environment;
+    usleep((useconds_t)micros);
+}
 
 int engine_new(const struct engine_config *config, struct engine **ret_engine, struct err *err)
 {
@@ -30,23 +30,24 @@ int engine_new(const struct engine_config *config, struct engine **ret_engine, s
         e->config.commit_commands = LIMIT_COMMIT_COMMANDS_DEFAULT;
     if (e->config.cache_accounts == 0)
         e->config.cache_accounts = LIMIT_CACHE_ACCOUNTS_DEFAULT;
-    pthread_mutex_init(&e->mutex, NULL);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&e->arrived, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-    pthread_cond_init(&e->answered, NULL);
+    if (e->config.pause == NULL)
+        e->config.pause = sleep_a_while;
+    e->shared = config->journal->shared;
+    int r = queue_init(e, err);
     uint64_t seed;
     config->random(config->environment, &seed, sizeof seed);
     e->cache = account_cache_new(e->config.cache_accounts, seed);
     e->ledgers = calloc(LIMIT_LEDGERS_MAX + 1, sizeof *e->ledgers);
-    INVARIANT(e->ledgers != NULL);
+    e->pasts = calloc(LIMIT_LEDGERS_MAX + 1, sizeof(*e->pasts));
+    INVARIANT(e->ledgers != NULL && e->pasts != NULL);
     batch_init(&e->batch, e->cache, e->ledgers, seed);
+    batch_init(&e->flown, e->cache, e->ledgers, seed);
+    e->jitter = seed | 1;
     e->digest = digest_new();
     e->healthy = true;
     /* An unreadable head is better found now than by the first client. */
-    int r = fetch_ledger(e, 1, err);
+    if (r == 0)
+        r = fetch_ledger(e, 1, err);
     if (r < 0) {
         engine_free(e);
         return err_wrap(err, "cannot read the journal's head");
@@ -59,20 +60,27 @@ void engine_free(struct engine *e)
 {
     if (e == NULL)
         return;
-    INVARIANT(!e->started && e->first == NULL);
+    INVARIANT(!e->started && e->first == NULL && !e->in_flight && e->open_input.first == NULL);
     batch_fini(&e->batch);
+    batch_fini(&e->flown);
     account_cache_free(e->cache);
     digest_free(e->digest);
+    for (size_t i = 0; i <= LIMIT_LEDGERS_MAX; i++)
+        free(e->pasts[i]);
+    free(e->pasts);
     free(e->ledgers);
-    pthread_mutex_destroy(&e->mutex);
-    pthread_cond_destroy(&e->arrived);
-    pthread_cond_destroy(&e->answered);
+    queue_fini(e);
     free(e);
 }
 
 bool engine_healthy(const struct engine *e)
 {
     return e->healthy;
+}
+
+const char *engine_lost(const struct engine *e)
+{
+    return e->lost ? e->lost_text : NULL;
 }
 
 bool engine_started(const struct engine *e)
@@ -83,75 +91,6 @@ bool engine_started(const struct engine *e)
 size_t engine_queue_depth(const struct engine *e)
 {
     return e->depth;
-}
-
-/* --- the queue
- * ---------------------------------------------------------------------------------------------------------
- */
-
-static size_t bytes_of(const struct submission *s)
-{
-    size_t bytes = sizeof *s + s->n * (sizeof *s->commands + sizeof *s->answers);
-    for (size_t i = 0; i < s->n; i++) {
-        const struct command *command = &s->commands[i];
-        bytes += command->text.len + command->reference.len + command->idempotency_key.len;
-        if (command->op == COMMAND_POST)
-            bytes += command->as.post.n_postings * sizeof(struct posting) +
-                     command->as.post.n_expects * sizeof(struct expectation);
-    }
-    return bytes;
-}
-
-enum refusal engine_submit(struct engine *e, struct submission *s)
-{
-    INVARIANT(s->n >= 1);
-    s->queued_bytes = bytes_of(s);
-    s->queued_at = e->config.now(e->config.environment);
-    s->next = NULL;
-    enum refusal refusal = REFUSAL_NONE;
-    pthread_mutex_lock(&e->mutex);
-    /* An empty queue takes anything that a single request may be. */
-    bool full = e->first != NULL && (e->queued_commands + s->n > e->config.queue_commands ||
-                                        e->queued_bytes + s->queued_bytes > e->config.queue_bytes);
-    if (e->stopping) {
-        refusal = REFUSAL_SHUTTING_DOWN;
-    } else if (full) {
-        refusal = REFUSAL_QUEUE_FULL;
-    } else {
-        if (e->first == NULL)
-            pthread_cond_signal(&e->arrived);
-        *(e->first == NULL ? &e->first : &e->last->next) = s;
-        e->last = s;
-        e->queued_commands += s->n;
-        e->queued_bytes += s->queued_bytes;
-        e->depth = e->queued_commands;
-    }
-    pthread_mutex_unlock(&e->mutex);
-    if (refusal == REFUSAL_QUEUE_FULL)
-        metrics_count(e->config.metrics, METRIC_QUEUE_REFUSED, 1);
-    return refusal;
-}
-
-/* Takes what waits, up to the most that one transaction should hold, but at least one submission. */
-static struct batch_input take_batch(struct engine *e)
-{
-    struct batch_input input = {.first = e->first};
-    struct submission *last = NULL;
-    for (struct submission *s = e->first; s != NULL; s = s->next) {
-        if (last != NULL && input.n_commands + s->n > e->config.commit_commands)
-            break;
-        last = s;
-        input.n_commands += s->n;
-        e->queued_bytes -= s->queued_bytes;
-    }
-    if (last != NULL) {
-        e->first = last->next;
-        last->next = NULL;
-    }
-    e->queued_commands -= input.n_commands;
-    e->depth = e->queued_commands;
-    metrics_set(e->config.metrics, METRIC_QUEUE_DEPTH, (int64_t)e->queued_commands);
-    return input;
 }
 
 /* --- one batch
@@ -180,21 +119,15 @@ static void undo_atomic(struct engine *e, struct submission *s, size_t refused, 
 }
 
 static int process_submission(
-    struct engine *e, struct submission *s, const struct key_facts *keys, size_t *next_key, struct err *err)
+    struct engine *e, struct submission *s, const struct command_known *known, struct err *err)
 {
     struct batch_mark mark = batch_mark(&e->batch);
     size_t refused = SIZE_MAX;
     for (size_t i = 0; i < s->n; i++) {
-        const struct command *command = &s->commands[i];
-        const struct key_want *key = NULL;
-        INVARIANT(command->dry_run == s->commands[0].dry_run);
-        bool keyed = command->idempotency_key.data != NULL &&
-                     catalog_ledger_by_name(e->config.catalog, command->ledger) != NULL;
-        if (keyed)
-            key = &keys->wants[(*next_key)++];
+        INVARIANT(s->commands[i].dry_run == s->commands[0].dry_run);
         if (refused != SIZE_MAX)
             continue;
-        int r = process_command(e, s, i, key, err);
+        int r = process_command(e, s, i, &known[i], err);
         if (r < 0)
             return r;
         if (s->answers[i].refusal != REFUSAL_NONE && (s->atomic || s->stop_on_refusal)) {
@@ -209,8 +142,55 @@ static int process_submission(
     return 0;
 }
 
+/* Of these the journal keeps nothing, so its index of keys does not see them, and no append proves their heads. */
+static bool leaves_nothing(const struct answer *answer)
+{
+    return answer->record == NULL || (answer->dry_run && !answer->replayed);
+}
+
+static bool needs_its_keys(const struct submission *s, const struct command_known *known)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (known[i].key != NULL && leaves_nothing(&s->answers[i]))
+            return true;
+    return false;
+}
+
+static void note_doubts(struct engine *e, const struct submission *s, const struct command_known *known)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        const struct answer *answer = &s->answers[i];
+        if (!leaves_nothing(answer))
+            continue;
+        if (known[i].ledger != NULL)
+            batch_doubt(&e->batch, known[i].ledger->id);
+        e->batch.catalog_doubt |=
+            answer->refusal == REFUSAL_LEDGER_NOT_FOUND || answer->refusal == REFUSAL_ASSET_NOT_FOUND;
+    }
+}
+
+/*
+ * In a shared journal keys are not looked up beforehand: a key that was used makes the append fail. What leaves no
+ * record has no such guard, so its keys are looked up now, and it is decided on that: a replay is always a replay.
+ */
+static int process_shared(struct engine *e, struct submission *s, struct batch_known *all,
+    const struct command_known *known, struct err *err)
+{
+    struct batch_mark mark = batch_mark(&e->batch);
+    int r = process_submission(e, s, known, err);
+    if (r == 0 && !all->keys_fetched && needs_its_keys(s, known)) {
+        batch_undo(&e->batch, mark);
+        r = fetch_keys(e, all, err);
+        if (r == 0)
+            r = process_submission(e, s, known, err);
+    }
+    if (r == 0)
+        note_doubts(e, s, known);
+    return r;
+}
+
 /* Salts, randomness and the time enter here, once, so that deciding again decides the same. */
-static void prepare(struct engine *e, const struct batch_input *input)
+void prepare(struct engine *e, const struct batch_input *input)
 {
     struct fresh {
         uint8_t salt[SALT_LEN];
@@ -230,54 +210,48 @@ static void prepare(struct engine *e, const struct batch_input *input)
 static void seal(struct engine *e)
 {
     struct batch *b = &e->batch;
-    for (size_t i = 0; i < b->n_records; i++) {
+    for (size_t i = b->n_sealed; i < b->n_records; i++) {
         /* decide() made it in an arena of ours; it is const for everybody else */
         struct record *record = (struct record *)(uintptr_t)b->records[i];
         struct ledger_state *state = &e->ledgers[record->ledger];
         if (record->text.present)
             digest_text(e->digest, &record->text);
         const struct asset *asset = record->account ? asset_by_id(e, record->account->asset) : NULL;
+        batch_know(b, record->ledger, record->seq, state->head.hash);
         digest_record(e->digest, state->head.hash, record, asset, record->hash);
         memcpy(state->head.hash, record->hash, HASH_LEN);
     }
+    b->n_sealed = b->n_records;
 }
 
-static int decide_batch(struct engine *e, const struct batch_input *input, struct err *err)
+int decide_more(struct engine *e, const struct batch_input *input, struct err *err)
 {
-    struct key_facts keys;
-    account_cache_unpin_all(e->cache);
-    batch_begin(&e->batch, input->n_commands);
-    int r = 0;
-    if (e->stale)
-        r = fetch_anew(e, err);
-    if (r == 0) {
-        e->stale = false;
-        r = fetch_batch(e, input, &keys, err);
-    }
-    size_t next_key = 0;
-    for (struct submission *s = input->first; r == 0 && s != NULL; s = s->next)
-        r = process_submission(e, s, &keys, &next_key, err);
+    struct batch_known known;
+    int r = fetch_batch(e, input, !e->shared || e->keys_eager > 0, &known, err);
+    const struct command_known *next = known.commands;
+    for (struct submission *s = input->first; r == 0 && s != NULL; next += s->n, s = s->next)
+        r = e->shared ? process_shared(e, s, &known, next, err) : process_submission(e, s, next, err);
     if (r == 0)
         seal(e);
     return r;
 }
 
-static bool batch_is_empty(const struct batch *b)
+int decide_batch(struct engine *e, const struct batch_input *input, struct err *err)
 {
-    return b->n_records == 0 && b->n_assets == 0 && b->n_ledgers == 0;
+    account_cache_unpin_all(e->cache);
+    batch_begin(&e->batch, ++e->serial, input->n_commands);
+    int r = 0;
+    if (e->stale)
+        r = e->shared ? shared_recheck(e, err) : fetch_anew(e, err);
+    if (r == 0) {
+        e->stale = false;
+        r = decide_more(e, input, err);
+    }
+    return r;
 }
 
-static int commit_batch(struct engine *e, struct err *err)
+void count_commit(struct engine *e, int r, int64_t begun)
 {
-    struct batch *b = &e->batch;
-    if (batch_is_empty(b))
-        return 0;
-    const struct journal_batch batch = {
-        b->assets, b->n_assets, b->ledgers, b->n_ledgers, b->records, b->n_records};
-    for (size_t i = 0; i < b->n_assets; i++)
-        catalog_announce_asset(e->config.catalog, &b->assets[i]);
-    int64_t begun = e->config.now(e->config.environment);
-    int r = e->config.journal->ops->append(e->config.journal, &batch, err);
     int64_t took = e->config.now(e->config.environment) - begun;
     if (r == 0) {
         metrics_count(e->config.metrics, METRIC_COMMITS, 1);
@@ -285,6 +259,19 @@ static int commit_batch(struct engine *e, struct err *err)
     } else {
         metrics_count(e->config.metrics, METRIC_COMMIT_FAILURES, 1);
     }
+}
+
+static int commit_batch(struct engine *e, struct err *err)
+{
+    struct batch *b = &e->batch;
+    if (batch_is_empty(b))
+        return 0;
+    const struct journal_batch batch = batch_to_append(b);
+    for (size_t i = 0; i < b->n_assets; i++)
+        catalog_announce_asset(e->config.catalog, &b->assets[i]);
+    int64_t begun = e->config.now(e->config.environment);
+    int r = e->config.journal->ops->append(e->config.journal, &batch, err);
+    count_commit(e, r, begun);
     return r;
 }
 
@@ -305,23 +292,21 @@ static void count_record(struct engine *e, const struct record *record)
         e->config.metrics, METRIC_POSTINGS, record->kind == RECORD_TRANSFER ? record->n_entries / 2 : 0);
 }
 
-static void publish(struct engine *e)
+void publish(struct engine *e, struct batch *b)
 {
-    struct batch *b = &e->batch;
     for (size_t i = 0; i < b->n_assets; i++)
         catalog_add_asset(e->config.catalog, &b->assets[i]);
     for (size_t i = 0; i < b->n_ledgers; i++)
         catalog_add_ledger(e->config.catalog, &b->ledgers[i]);
-    for (size_t i = 0; i < b->n_records; i++) {
-        const struct record *record = b->records[i];
-        e->ledgers[record->ledger].committed_seq = record->seq;
-        count_record(e, record);
-    }
+    for (size_t i = 0; i < b->n_records; i++)
+        count_record(e, b->records[i]);
     metrics_add(e->config.metrics, METRIC_ACCOUNTS_WITHOUT_FLOOR, b->without_floor);
     for (size_t i = 0; i < b->n_records; i++) {
         bool last = i + 1 == b->n_records || b->records[i + 1]->ledger != b->records[i]->ledger;
-        if (last)
-            catalog_reached(e->config.catalog, b->records[i]->ledger, b->records[i]->seq);
+        if (!last)
+            continue;
+        past_push(e, b->records[i]->ledger, b->records[i]->seq, b->records[i]->hash);
+        catalog_reached(e->config.catalog, b->records[i]->ledger, b->records[i]->seq);
     }
     metrics_count(e->config.metrics, METRIC_RECORDS, b->n_records);
     metrics_set(e->config.metrics, METRIC_CACHED_ACCOUNTS, (int64_t)account_cache_size(e->cache));
@@ -331,9 +316,10 @@ static void publish(struct engine *e)
 
 static void fail_batch(struct engine *e, const struct batch_input *input, const struct err *err)
 {
-    enum refusal refusal = err->code == ERR_CORRUPT || err->code == ERR_CONFLICT
-                               ? REFUSAL_INTERNAL
-                               : REFUSAL_STORAGE_UNAVAILABLE;
+    enum refusal refusal = err->code == ERR_CORRUPT || err->code == ERR_CONFLICT ? REFUSAL_INTERNAL
+                           : err->code == ERR_UNKNOWN                            ? REFUSAL_OUTCOME_UNKNOWN
+                           : err->code == ERR_LOST                               ? REFUSAL_JOURNAL_BEHIND
+                                                   : REFUSAL_STORAGE_UNAVAILABLE;
     log_event(LOG_ERROR, "batch not committed", "error", err->message, NULL);
     metrics_count(e->config.metrics, METRIC_DATABASE_ERRORS, 1);
     for (struct submission *s = input->first; s != NULL; s = s->next)
@@ -352,8 +338,9 @@ static void answer_all(struct engine *e, const struct batch_input *input)
     }
 }
 
-static void set_healthy(struct engine *e, bool healthy)
+void set_healthy(struct engine *e, bool healthy)
 {
+    healthy = healthy && !e->lost; /* what is lost comes back for nobody */
     e->healthy = healthy;
     metrics_set(e->config.metrics, METRIC_READY, healthy);
 }
@@ -379,81 +366,82 @@ static int attempt_batch(struct engine *e, const struct batch_input *input, stru
     return r;
 }
 
-static void finish_batch(struct engine *e, const struct batch_input *input, int r, const struct err *err)
+void finish_batch(
+    struct engine *e, struct batch *b, const struct batch_input *input, int r, const struct err *err)
 {
-    bool proven = e->healthy || !batch_is_empty(&e->batch); /* replays and dry runs write nothing */
+    bool proven = e->healthy || !batch_is_empty(b); /* replays and dry runs write nothing */
     set_healthy(e, r == 0 && proven);
     if (r == 0)
-        publish(e);
+        publish(e, b);
     else
         fail_batch(e, input, err);
     account_cache_trim(e->cache);
     answer_all(e, input);
+    batch_begin(b, ++e->serial, 0); /* what is done can no longer be undone */
 }
 
 /*
  * A record that the database refuses, however often it is decided, would take its whole batch with it: then
  * every submission goes alone, and only the one that is to blame fails.
  */
+static int outcome_of(struct engine *e, const struct batch_input *input, struct err *err)
+{
+    return e->shared ? shared_attempt(e, input, err) : attempt_batch(e, input, err);
+}
+
 static void run_one_by_one(struct engine *e, const struct batch_input *input)
 {
     for (struct submission *s = input->first, *next; s != NULL; s = next) {
         next = s->next;
         s->next = NULL;
         struct err err = {0};
-        const struct batch_input alone = {.first = s, .n_commands = s->n};
-        finish_batch(e, &alone, attempt_batch(e, &alone, &err), &err);
+        const struct batch_input alone = {.first = s, .last = s, .n_commands = s->n};
+        int r = outcome_of(e, &alone, &err);
+        finish_batch(e, &e->batch, &alone, r, &err);
     }
 }
 
-static void run_batch(struct engine *e, const struct batch_input *input)
+void run_prepared(struct engine *e, const struct batch_input *input)
 {
     struct err err = {0};
     metrics_observe(e->config.metrics, METRIC_BATCH, input->n_commands);
-    prepare(e, input);
-    int r = attempt_batch(e, input, &err);
+    int r = outcome_of(e, input, &err);
     if (r == ERR_CONFLICT && input->first->next != NULL)
         run_one_by_one(e, input);
     else
-        finish_batch(e, input, r, &err);
+        finish_batch(e, &e->batch, input, r, &err);
+}
+
+/* What there is to do without waiting for anybody but the journal. False: nothing. */
+static bool turn(struct engine *e, bool patience_ended)
+{
+    if (e->shared)
+        return flight_turn(e, patience_ended);
+    struct batch_input input = queue_take(e, 0);
+    if (input.first == NULL)
+        return false;
+    prepare(e, &input);
+    run_prepared(e, &input);
+    return true;
 }
 
 bool engine_step(struct engine *e)
 {
-    pthread_mutex_lock(&e->mutex);
-    struct batch_input input = take_batch(e);
-    pthread_mutex_unlock(&e->mutex);
-    if (input.first == NULL)
-        return false;
-    run_batch(e, &input);
-    return true;
+    return turn(e, true);
 }
 
 /* --- the thread
  * -------------------------------------------------------------------------------------------------------------
  */
 
-/* Under the mutex: until there are commands or none will come; false if meanwhile it is time for a probe. */
-static bool wait_for_commands(struct engine *e)
-{
-    struct timespec probe_at;
-    clock_gettime(CLOCK_MONOTONIC, &probe_at);
-    probe_at.tv_sec += PROBE_SECONDS;
-    while (e->first == NULL && !e->stopping) {
-        if (e->healthy)
-            pthread_cond_wait(&e->arrived, &e->mutex);
-        else if (pthread_cond_timedwait(&e->arrived, &e->mutex, &probe_at) == ETIMEDOUT)
-            return false;
-    }
-    return true;
-}
-
 /* Its failure is no news: what made the engine unhealthy was logged. */
 static void probe(struct engine *e)
 {
     struct err err = {0};
     const struct journal_batch nothing = {0};
-    if (e->config.journal->ops->append(e->config.journal, &nothing, &err) != 0)
+    if (e->lost || e->config.journal->ops->append(e->config.journal, &nothing, &err) != 0)
+        return;
+    if (e->shared && e->stale && shared_recheck(e, &err) != 0)
         return;
     set_healthy(e, true);
     log_event(LOG_INFO, "the journal takes writes again", NULL);
@@ -463,15 +451,15 @@ static void *engine_main(void *arg)
 {
     struct engine *e = arg;
     for (;;) {
-        pthread_mutex_lock(&e->mutex);
-        bool commands = wait_for_commands(e);
-        struct batch_input input = take_batch(e);
-        pthread_mutex_unlock(&e->mutex);
-        if (input.first != NULL)
-            run_batch(e, &input);
-        else if (commands)
-            return NULL; /* stopping, and all is answered */
-        else
+        struct journal *j = e->config.journal;
+        int fd = e->in_flight ? j->ops->append_fd(j) : -1;
+        int timeout = e->in_flight ? FLIGHT_PATIENCE_MS : e->healthy || e->lost ? -1 : PROBE_MS;
+        bool woken = queue_wait(e, flight_has_room(e), fd, timeout);
+        if (turn(e, !woken || queue_stopping(e)))
+            continue;
+        if (queue_stopping(e))
+            return NULL; /* all is answered */
+        if (!woken)
             probe(e);
     }
 }
@@ -489,10 +477,7 @@ int engine_start(struct engine *e, struct err *err)
 
 void engine_stop(struct engine *e)
 {
-    pthread_mutex_lock(&e->mutex);
-    e->stopping = true;
-    pthread_cond_signal(&e->arrived);
-    pthread_mutex_unlock(&e->mutex);
+    queue_stop(e);
     metrics_set(e->config.metrics, METRIC_READY, 0);
     if (e->started) {
         pthread_join(e->thread, NULL);

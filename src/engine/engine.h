@@ -4,6 +4,10 @@
  * appends the records in one transaction, and only then answers (I9). A failed append fails its batch with a
  * SERVICE refusal and forgets what it had decided; nothing acknowledged is touched.
  *
+ * Over a shared journal (journal.h) the next batch is decided while one commits, other processes' records are taken
+ * in as they show, and a commit during which the connection broke is found out about before anybody is answered:
+ * engine_internal.h tells how.
+ *
  * engine_submit() is safe from any thread; engine_step() runs one batch on the caller's thread for tests and
  * simulation, instead of engine_start().
  */
@@ -21,6 +25,8 @@ struct engine_config {
     struct catalog *catalog; /* shared, not owned */
     int64_t (*now)(void *environment);                              /* microseconds since the epoch */
     void (*random)(void *environment, void *ret_bytes, size_t len); /* unpredictable in production */
+    /* Sleeps; NULL: really. Tests count and pass the time as they like. */
+    void (*pause)(void *environment, int64_t micros);
     void *environment;
     struct metrics *metrics; /* may be NULL */
     size_t queue_commands;   /* 0 takes the LIMIT_*_DEFAULT, here and below */
@@ -68,7 +74,9 @@ void engine_stop(struct engine *engine);
 
 /* REFUSAL_NONE: `done` will be called. QUEUE_FULL or SHUTTING_DOWN: it will not, and nothing was kept. */
 MUST_CHECK enum refusal engine_submit(struct engine *engine, struct submission *submission);
-/* One batch on this thread; false if the queue was empty. Not together with engine_start(). */
+/* One step on this thread; false if there was nothing to do. A step is a batch from its commands to its answers; over a
+ * shared journal it is an outcome that has come, or else commands taken and decided, or else an outcome waited for.
+ * Not together with engine_start(). */
 bool engine_step(struct engine *engine);
 /* Submits and waits; for commands of the command line and for tests. Steps the engine itself if it is not
  * started. */
@@ -77,6 +85,9 @@ void engine_call(struct engine *engine, struct submission *submission);
 /* False after a failed batch until an append succeeds: /readyz. While there are no commands the engine's thread
  * tries an empty one every second: who asks /readyz before sending anything would otherwise wait for ever. */
 bool engine_healthy(const struct engine *engine);
+/* Shared journals: what was acknowledged and is no longer in the journal, in a sentence for operators; NULL if nothing
+ * is. From then on every write is refused (JOURNAL_BEHIND) until the process is started anew. Any thread. */
+const char *engine_lost(const struct engine *engine);
 bool engine_started(
     const struct engine *engine); /* it has its thread; else engine_step() is for the caller */
 size_t engine_queue_depth(const struct engine *engine); /* commands waiting */

@@ -23,7 +23,7 @@ int fetch_ledger(struct engine *e, uint32_t ledger, struct err *err)
     int r = journal_of(e)->ops->head(journal_of(e), ledger, &state->head, err);
     if (r < 0)
         return r;
-    state->committed_seq = state->head.seq;
+    past_push(e, ledger, state->head.seq, state->head.hash);
     state->loaded = true;
     return 0;
 }
@@ -106,41 +106,70 @@ static void want_accounts_of(struct wants *w, uint32_t ledger, const struct comm
     }
 }
 
+/*
+ * In a shared journal an account may be newer than what is known of its ledger, and nothing may be decided on a mix
+ * of both. What is in flight cannot be fetched: its accounts are in the cache.
+ */
+static int admit(struct engine *e, const struct account *account, struct err *err)
+{
+    if (e->shared && account->seq > past_newest(e, account->ledger)->seq)
+        return err_set(err, ERR_CONFLICT, "another process has written to ledger %u", account->ledger);
+    if (catalog_asset(e->config.catalog, account->asset) == NULL)
+        return catalog_refresh(e->config.catalog, journal_of(e), err);
+    return 0;
+}
+
 static int fetch_wants(struct engine *e, struct wants *w, struct err *err)
 {
     if (w->n == 0)
         return 0;
     int r = journal_of(e)->ops->accounts_fetch(journal_of(e), w->items, w->n, &e->batch.arena, err);
-    for (size_t i = 0; r == 0 && i < w->n; i++)
-        if (w->items[i].found)
+    for (size_t i = 0; r == 0 && i < w->n; i++) {
+        if (!w->items[i].found)
+            continue;
+        r = admit(e, &w->items[i].account, err);
+        if (r == 0)
             account_cache_put(e->cache, &w->items[i].account);
+    }
     return r;
 }
 
-int fetch_batch(
-    struct engine *e, const struct batch_input *input, struct key_facts *ret_keys, struct err *err)
+int fetch_keys(struct engine *e, struct batch_known *known, struct err *err)
+{
+    known->keys_fetched = true;
+    return known->n_wants > 0
+               ? journal_of(e)->ops->keys_fetch(journal_of(e), known->wants, known->n_wants, err)
+               : 0;
+}
+
+int fetch_batch(struct engine *e, const struct batch_input *input, bool keys, struct batch_known *ret_known,
+    struct err *err)
 {
     struct wants w = {.engine = e};
-    struct key_facts keys = {.wants = ARENA_ARRAY(&e->batch.arena, struct key_want, input->n_commands)};
+    struct arena *arena = &e->batch.arena;
+    struct batch_known known = {.commands = ARENA_ARRAY(arena, struct command_known, input->n_commands),
+        .wants = ARENA_ARRAY(arena, struct key_want, input->n_commands)};
+    struct command_known *next = known.commands;
     for (struct submission *s = input->first; s != NULL; s = s->next) {
-        for (size_t i = 0; i < s->n; i++) {
+        for (size_t i = 0; i < s->n; i++, next++) {
             const struct command *command = &s->commands[i];
-            const struct ledger_row *ledger = catalog_ledger_by_name(e->config.catalog, command->ledger);
-            if (ledger == NULL)
+            next->ledger = catalog_ledger_by_name(e->config.catalog, command->ledger);
+            if (next->ledger == NULL)
                 continue;
-            int r = fetch_ledger(e, ledger->id, err);
+            int r = fetch_ledger(e, next->ledger->id, err);
             if (r < 0)
                 return r;
-            if (command->idempotency_key.data != NULL)
-                keys.wants[keys.n++] =
-                    (struct key_want){.ledger = ledger->id, .key = command->idempotency_key};
-            want_accounts_of(&w, ledger->id, command);
+            if (command->idempotency_key.data != NULL) {
+                next->key = &known.wants[known.n_wants++];
+                *next->key = (struct key_want){.ledger = next->ledger->id, .key = command->idempotency_key};
+            }
+            want_accounts_of(&w, next->ledger->id, command);
         }
     }
     int r = fetch_wants(e, &w, err);
-    if (r == 0 && keys.n > 0)
-        r = journal_of(e)->ops->keys_fetch(journal_of(e), keys.wants, keys.n, err);
-    *ret_keys = keys;
+    if (r == 0 && keys)
+        r = fetch_keys(e, &known, err);
+    *ret_known = known;
     return r;
 }
 
@@ -152,6 +181,8 @@ int fetch_number(
         return 0;
     struct account_want one = {.ledger = ledger, .number = number};
     int r = journal_of(e)->ops->accounts_fetch(journal_of(e), &one, 1, &e->batch.arena, err);
+    if (r == 0 && one.found)
+        r = admit(e, &one.account, err);
     if (r == 0 && one.found)
         *ret_account = account_cache_put(e->cache, &one.account);
     return r;

@@ -16,10 +16,11 @@ struct task {
 
 const struct asset *asset_by_id(const struct engine *e, uint32_t id)
 {
-    size_t committed = catalog_assets(e->config.catalog);
+    const struct batch *b = &e->batch;
+    size_t committed = b->n_assets > 0 ? b->assets[0].id - 1 : catalog_assets(e->config.catalog);
     if (id <= committed) /* beyond, the catalog may hold what was announced and not committed */
         return catalog_asset(e->config.catalog, id);
-    return id - committed <= e->batch.n_assets ? &e->batch.assets[id - committed - 1] : NULL;
+    return id - committed <= b->n_assets ? &b->assets[id - committed - 1] : NULL;
 }
 
 static const struct asset *known_asset(const struct engine *e, struct str code)
@@ -54,10 +55,13 @@ const struct asset *find_asset(struct engine *e, struct str code)
  */
 static const struct asset *adopt_asset(struct engine *e, struct asset asset)
 {
-    size_t n = catalog_assets(e->config.catalog) + e->batch.n_assets;
+    const struct batch *b = &e->batch;
+    size_t n = catalog_assets(e->config.catalog) + b->n_assets;
     if (n >= LIMIT_ASSETS_MAX)
         return NULL;
-    asset.id = (uint32_t)n + 1;
+    /* The catalog may have grown since by what another process declared: then these numbers are taken, and the
+     * journal refuses the batch. */
+    asset.id = b->n_assets > 0 ? b->assets[b->n_assets - 1].id + 1 : (uint32_t)n + 1;
     batch_add_asset(&e->batch, &asset);
     return arena_copy(&e->batch.arena, &asset, sizeof asset);
 }
@@ -119,27 +123,29 @@ static void gather_open(struct task *t)
         t->facts.account = account_cache_find(t->e->cache, t->ledger->id, open->external_id);
 }
 
-/* The committed record with that id, in the batch's arena. Clients cannot know the id of an uncommitted one.
- */
+/* The committed record with that id, in the batch's arena. Clients cannot know the id of an uncommitted one; of one
+ * that another process committed they can. */
 static int load_original(struct task *t, uint64_t seq, const struct uuid *id, bool with_text)
 {
     struct journal *j = t->e->config.journal;
-    if (seq == 0 || seq > t->e->ledgers[t->ledger->id].committed_seq)
+    uint64_t committed = past_newest(t->e, t->ledger->id)->seq;
+    if (seq == 0 || (seq > committed && !t->e->shared) || seq > INT64_MAX)
         return 0;
     const struct record *record;
     int r = j->ops->record(j, t->ledger->id, seq, with_text, &t->e->batch.arena, &record, t->err);
+    if (r == ERR_NOT_FOUND && seq > committed)
+        return 0;
     if (r < 0)
         return r;
+    if (seq > t->e->ledgers[t->ledger->id].head.seq)
+        return err_set(t->err, ERR_CONFLICT, "another process has written to ledger %u", t->ledger->id);
     if (id == NULL || uuid_eq(record->id, *id))
         t->facts.original = record;
     return 0;
 }
 
-/* The newest refundable lot of a leg: of this batch, or of the journal. */
-static const struct lot *newest_lot(
-    const struct task *t, uint32_t leg, const struct lot *committed, size_t n_committed)
+static const struct lot *newest_lot_in(const struct batch *b, const struct task *t, uint32_t leg)
 {
-    const struct batch *b = &t->e->batch;
     uint64_t origin = t->facts.original->seq;
     for (size_t i = b->n_records; i > 0; i--) {
         const struct record *record = b->records[i - 1];
@@ -150,6 +156,18 @@ static const struct lot *newest_lot(
             if (record->lots[k - 1].leg == leg && record->lots[k - 1].kind == LOT_REFUNDABLE)
                 return &record->lots[k - 1];
     }
+    return NULL;
+}
+
+/* The newest refundable lot of a leg: of this batch, of the one in flight, or of the journal. */
+static const struct lot *newest_lot(
+    const struct task *t, uint32_t leg, const struct lot *committed, size_t n_committed)
+{
+    const struct lot *lot = newest_lot_in(&t->e->batch, t, leg);
+    if (lot == NULL)
+        lot = newest_lot_in(&t->e->flown, t, leg);
+    if (lot != NULL)
+        return lot;
     for (size_t i = 0; i < n_committed; i++)
         if (committed[i].leg == leg && committed[i].kind == LOT_REFUNDABLE)
             return &committed[i];
@@ -181,6 +199,16 @@ static int gather_reverse(struct task *t)
     return r;
 }
 
+static bool erases(const struct batch *b, const struct task *t, uint64_t seq)
+{
+    for (size_t i = 0; i < b->n_records; i++) {
+        const struct record *record = b->records[i];
+        if (record->ledger == t->ledger->id && record->kind == RECORD_ERASURE && record->related_seq == seq)
+            return true;
+    }
+    return false;
+}
+
 static int gather_erase(struct task *t)
 {
     uint64_t seq = t->command->as.erase.seq;
@@ -189,11 +217,7 @@ static int gather_erase(struct task *t)
         return r;
     const struct record *original = t->facts.original;
     t->facts.text_erased = original->text.present && !original->text.readable;
-    for (size_t i = 0; i < t->e->batch.n_records; i++) {
-        const struct record *record = t->e->batch.records[i];
-        if (record->ledger == t->ledger->id && record->kind == RECORD_ERASURE && record->related_seq == seq)
-            t->facts.text_erased = true;
-    }
+    t->facts.text_erased |= erases(&t->e->batch, t, seq) || erases(&t->e->flown, t, seq);
     struct account *account;
     r = fetch_number(t->e, t->ledger->id, original->entries[0].account, &account, t->err);
     t->facts.account = account;
@@ -303,11 +327,25 @@ static void answer_with(struct task *t, const struct record *record)
     }
 }
 
+/* A record that another process made may be of an asset that was declared there a moment ago. */
+static int know_asset(struct task *t, const struct record *record)
+{
+    const struct account_row *opened = record->account;
+    if (opened == NULL || asset_by_id(t->e, opened->asset) != NULL)
+        return 0;
+    int r = catalog_refresh(t->e->config.catalog, t->e->config.journal, t->err);
+    if (r == 0 && catalog_asset(t->e->config.catalog, opened->asset) == NULL)
+        r = err_set(t->err, ERR_CORRUPT, "account of an unknown asset %u", opened->asset);
+    return r;
+}
+
 /* The key was used before: *ret_done says that the answer stands. */
 static int replay(struct task *t, const struct key_want *key, bool *ret_done)
 {
     const struct command *command = t->command;
     const struct batch_key *in_batch = batch_find_key(&t->e->batch, t->ledger->id, command->idempotency_key);
+    if (in_batch == NULL)
+        in_batch = batch_find_key(&t->e->flown, t->ledger->id, command->idempotency_key);
     const uint8_t *request_hash = in_batch ? in_batch->request_hash : key->found ? key->request_hash : NULL;
     *ret_done = request_hash != NULL;
     if (request_hash == NULL)
@@ -322,6 +360,8 @@ static int replay(struct task *t, const struct key_want *key, bool *ret_done)
     } else {
         struct journal *j = t->e->config.journal;
         int r = j->ops->record(j, t->ledger->id, key->seq, true, t->s->arena, &record, t->err);
+        if (r == 0)
+            r = know_asset(t, record);
         if (r < 0)
             return r;
     }
@@ -347,7 +387,7 @@ static void settle(struct task *t, struct batch_mark mark)
 }
 
 int process_command(
-    struct engine *e, struct submission *s, size_t index, const struct key_want *key, struct err *err)
+    struct engine *e, struct submission *s, size_t index, const struct command_known *known, struct err *err)
 {
     struct task t = {
         .e = e, .s = s, .command = &s->commands[index], .answer = &s->answers[index], .err = err};
@@ -358,14 +398,14 @@ int process_command(
     } else if (t.command->op == COMMAND_DECLARE_ASSET) {
         declare_asset(&t);
     } else {
-        t.ledger = catalog_ledger_by_name(e->config.catalog, t.command->ledger);
+        t.ledger = known->ledger;
         t.answer->ledger = t.ledger;
         if (t.ledger == NULL) {
             refuse(&t, REFUSAL_LEDGER_NOT_FOUND, "");
             return 0;
         }
         bool done = false;
-        int r = key != NULL ? replay(&t, key, &done) : 0;
+        int r = known->key != NULL ? replay(&t, known->key, &done) : 0;
         if (r == 0 && !done)
             r = gather(&t);
         if (r < 0)

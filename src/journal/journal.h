@@ -41,6 +41,7 @@ struct journal_options {
     int busy_timeout_ms; /* how long to wait for a lock another process holds; 0 takes the default */
     const char *vfs;     /* sqlite, tests: name of a registered VFS; NULL otherwise */
     bool unsafe_no_sync; /* sqlite, tests that must turn red: synchronous=OFF */
+    bool shared;         /* memory, tests: several handles write, as processes do to a shared journal */
     /* postgres */
     const char *
         direct_url; /* past a pooler, for listen(); NULL: the URL itself is direct. With one, the URL is taken

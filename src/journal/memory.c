@@ -6,9 +6,12 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "journal/digest.h"
 #include "journal/memory_check.h"
+#include "journal/memory_shared.h"
 
 struct memory {
     struct journal journal;
@@ -18,6 +21,9 @@ struct memory {
     bool in_snapshot;
     uint64_t *snapshot; /* [ledger - 1]: the last seq that this handle sees */
     size_t n_snapshot, n_snapshot_assets;
+    int outcome_fd; /* shared writers: always readable; else -1 */
+    int outcome;    /* of append_start(), for append_finish() */
+    struct err outcome_err;
 };
 
 struct journal_scan {
@@ -548,6 +554,104 @@ static int memory_append(struct journal *j, const struct journal_batch *batch, s
     return rc;
 }
 
+/* ---- as a shared journal ---- */
+
+static int memory_append_shared(struct journal *j, const struct journal_batch *batch, struct err *err)
+{
+    struct memory *m = memory_of(j);
+    struct mem_store *store = m->store;
+    bool there = false;
+    INVARIANT(m->writes && !m->in_snapshot);
+    INVARIANT(pthread_rwlock_wrlock(&store->lock) == 0);
+    int rc = store->holder != NULL && store->holder != m
+                 ? err_set(err, ERR_BUSY, "another writer holds the ledgers")
+                 : mem_shared_check(store, batch, &there, err);
+    if (rc == 0 && !there)
+        rc = append_locked(m, batch, err);
+    if (store->holder == m)
+        store->holder = NULL;
+    unlock(m);
+    return rc;
+}
+
+static int memory_append_start(struct journal *j, const struct journal_batch *batch, struct err *err)
+{
+    (void)err;
+    struct memory *m = memory_of(j);
+    m->outcome = memory_append_shared(j, batch, &m->outcome_err);
+    return 0;
+}
+
+static int memory_append_finish(struct journal *j, struct err *err)
+{
+    const struct memory *m = memory_of(j);
+    return m->outcome == 0 ? 0 : err_set(err, m->outcome, "%s", m->outcome_err.message);
+}
+
+static int memory_append_fd(const struct journal *j)
+{
+    return ((const struct memory *)j)->outcome_fd;
+}
+
+static int visit_entries(
+    struct memory *m, const struct ledger_known *known, uint64_t last, journal_change_visit *visit, void *ctx)
+{
+    int rc = 0;
+    for (uint64_t seq = known->seq + 1; rc == 0 && seq <= last; seq++) {
+        read_lock(m);
+        const struct record *record = mem_record(mem_ledger(m->store, known->ledger), seq);
+        unlock(m);
+        for (size_t i = 0; rc == 0 && i < record->n_entries; i++)
+            rc = visit(ctx, known->ledger, &record->entries[i], seq);
+    }
+    return rc;
+}
+
+static int memory_catch_up(struct journal *j, const struct ledger_known *known, size_t n, bool hold,
+    size_t max_entries, struct ledger_news *ret_news, journal_change_visit *visit, void *ctx, struct err *err)
+{
+    struct memory *m = memory_of(j);
+    uint64_t *last = calloc(n + 1, sizeof *last);
+    INVARIANT(last != NULL && pthread_rwlock_wrlock(&m->store->lock) == 0);
+    bool busy = hold && m->store->holder != NULL && m->store->holder != m;
+    if (!busy)
+        mem_shared_news(m->store, known, n, max_entries, ret_news, last);
+    if (!busy && hold)
+        m->store->holder = m;
+    unlock(m);
+    int rc = busy ? err_set(err, ERR_BUSY, "another writer holds the ledgers") : 0;
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        rc = visit_entries(m, &known[i], last[i], visit, ctx);
+    free(last);
+    return rc;
+}
+
+static void memory_release(struct journal *j)
+{
+    struct memory *m = memory_of(j);
+    INVARIANT(pthread_rwlock_wrlock(&m->store->lock) == 0);
+    if (m->store->holder == m)
+        m->store->holder = NULL;
+    unlock(m);
+}
+
+static int memory_heads(struct journal *j, journal_head_visit *visit, void *ctx, struct err *err)
+{
+    (void)err;
+    struct memory *m = memory_of(j);
+    int rc = 0;
+    for (uint32_t id = 1; rc == 0; id++) {
+        uint64_t last;
+        read_lock(m);
+        const struct mem_ledger *ledger = visible_ledger(m, id, &last);
+        unlock(m);
+        if (ledger == NULL)
+            break;
+        rc = visit(ctx, id, last);
+    }
+    return rc;
+}
+
 /* ---- opening ---- */
 
 static struct mem_store *store_find(const char *name)
@@ -577,34 +681,37 @@ static void memory_close(struct journal *j)
     pthread_mutex_lock(&stores_lock);
     if (m->writes)
         m->store->has_writer = false;
+    if (m->store->holder == m) /* as a database does when a connection ends */
+        m->store->holder = NULL;
     store_leave(m->store);
     pthread_mutex_unlock(&stores_lock);
+    if (m->outcome_fd >= 0)
+        close(m->outcome_fd);
     digest_free(m->digest);
     free(m);
 }
 
-static const struct journal_ops memory_ops = {
-    .close = memory_close,
-    .ledgers = memory_ledgers,
-    .assets = memory_assets,
-    .head = memory_head,
-    .accounts_fetch = memory_accounts_fetch,
-    .keys_fetch = memory_keys_fetch,
-    .record = memory_record,
-    .lots = memory_lots,
-    .snapshot_begin = memory_snapshot_begin,
-    .snapshot_end = memory_snapshot_end,
-    .accounts = memory_accounts,
-    .entry = memory_entry,
-    .entries = memory_entries,
-    .late_entries = memory_late_entries,
-    .recorded_at = memory_recorded_at,
-    .scan_open = memory_scan_open,
-    .scan_next = memory_scan_next,
-    .scan_close = memory_scan_close,
-    .self_check = memory_self_check,
-    .backup = memory_backup,
-    .append = memory_append,
+/* What both have in common. */
+#define MEMORY_READS \
+    .close = memory_close, .ledgers = memory_ledgers, .assets = memory_assets, .head = memory_head, \
+    .accounts_fetch = memory_accounts_fetch, .keys_fetch = memory_keys_fetch, .record = memory_record, \
+    .lots = memory_lots, .snapshot_begin = memory_snapshot_begin, .snapshot_end = memory_snapshot_end, \
+    .accounts = memory_accounts, .entry = memory_entry, .entries = memory_entries, \
+    .late_entries = memory_late_entries, .recorded_at = memory_recorded_at, .scan_open = memory_scan_open, \
+    .scan_next = memory_scan_next, .scan_close = memory_scan_close, .self_check = memory_self_check, \
+    .backup = memory_backup
+
+static const struct journal_ops memory_ops = {MEMORY_READS, .append = memory_append};
+
+static const struct journal_ops shared_ops = {
+    MEMORY_READS,
+    .append = memory_append_shared,
+    .append_start = memory_append_start,
+    .append_finish = memory_append_finish,
+    .append_fd = memory_append_fd,
+    .catch_up = memory_catch_up,
+    .release = memory_release,
+    .heads = memory_heads,
 };
 
 /* The store with ledger `main`, made if need be; under stores_lock. */
@@ -614,7 +721,8 @@ static int store_join(const char *name, const struct journal_options *options, s
     struct mem_store *store = store_find(name);
     if (store == NULL && !options->create)
         return err_set(err, ERR_NOT_FOUND, "no journal memory:%s is open in this process", name);
-    if (store != NULL && store->has_writer && options->mode == JOURNAL_WRITE)
+    bool alone = store != NULL && !(store->shared && options->shared);
+    if (alone && store->has_writer && options->mode == JOURNAL_WRITE)
         return err_set(err, ERR_BUSY, "memory:%s has a writer already", name);
     if (store == NULL) {
         const struct ledger_row row = {.id = 1, .name = "main", .created_at = options->now};
@@ -622,6 +730,7 @@ static int store_join(const char *name, const struct journal_options *options, s
         store = mem_store_new(name);
         digest_genesis(digest, &row, genesis);
         mem_add_ledger(store, &row, genesis);
+        store->shared = options->shared;
         store->next = stores;
         stores = store;
     }
@@ -645,8 +754,16 @@ int journal_memory_open(
     }
     struct memory *m = malloc(sizeof *m);
     INVARIANT(m != NULL);
-    *m = (struct memory){
-        .journal = {&memory_ops}, .store = store, .digest = digest, .writes = options->mode == JOURNAL_WRITE};
+    *m = (struct memory){.journal = {&memory_ops},
+        .store = store,
+        .digest = digest,
+        .writes = options->mode == JOURNAL_WRITE,
+        .outcome_fd = -1};
+    if (store->shared) {
+        m->journal = (struct journal){&shared_ops, true};
+        m->outcome_fd = eventfd(1, EFD_CLOEXEC);
+        INVARIANT(m->outcome_fd >= 0);
+    }
     *ret_journal = &m->journal;
     return 0;
 }

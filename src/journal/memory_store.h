@@ -61,8 +61,9 @@ struct mem_store {
     struct mem_store *next; /* in the list of all stores */
     char *name;
     unsigned handles;
-    bool has_writer;
+    bool has_writer, shared;
     pthread_rwlock_t lock; /* over all that follows */
+    const void *holder;    /* shared: the handle that holds the ledgers' locks */
     struct arena arena;
     struct mem_ledger **ledgers; /* [id - 1] */
     struct asset *assets;        /* [id - 1] */

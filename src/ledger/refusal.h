@@ -149,7 +149,13 @@
     X(INTERNAL, internal, 404, 500, SERVICE, "Internal error", \
         "This is a bug or a damaged journal: run 'creditledger verify' and look at the server's log.") \
     X(REVISION_CONTENDED, revision_contended, 405, 503, SERVICE, "Account is being revised by others", \
-        "Retry with the same idempotency key.")
+        "Retry with the same idempotency key.") \
+    X(OUTCOME_UNKNOWN, outcome_unknown, 406, 503, SERVICE, "It may or may not have been recorded", \
+        "Repeat it with the same idempotency key: it is not done twice, and the answer tells what became " \
+        "of it.") \
+    X(JOURNAL_BEHIND, journal_behind, 407, 503, SERVICE, "The journal lacks records that it had", \
+        "Nothing is written until an operator has looked: 'creditledger serve' names the lost records in " \
+        "its log and in /readyz.")
 
 enum refusal {
     REFUSAL_NONE = 0,

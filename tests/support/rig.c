@@ -2,6 +2,8 @@
 
 #include <stddef.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 static struct rig *rig_of(struct journal *j)
 {
@@ -17,11 +19,17 @@ static bool read_fails(struct rig *rig, struct err *err)
     return true;
 }
 
+static struct journal *target(const struct rig *rig)
+{
+    return rig->standby != NULL ? rig->standby : rig->journal;
+}
+
 /* A read of the port that fails when it is its turn. */
 #define FAILING(name, parameters, arguments) \
     static int rig_##name parameters \
     { \
         struct rig *rig = rig_of(j); \
+        j = target(rig); \
         return read_fails(rig, err) ? ERR_IO : rig->real->name arguments; \
     }
 
@@ -34,8 +42,6 @@ FAILING(head, (struct journal * j, uint32_t ledger, struct ledger_head *ret_head
 FAILING(accounts_fetch,
     (struct journal * j, struct account_want *wants, size_t n, struct arena *arena, struct err *err),
     (j, wants, n, arena, err))
-FAILING(
-    keys_fetch, (struct journal * j, struct key_want *wants, size_t n, struct err *err), (j, wants, n, err))
 FAILING(record,
     (struct journal * j, uint32_t ledger, uint64_t seq, bool with_text, struct arena *arena,
         const struct record **ret_record, struct err *err),
@@ -45,9 +51,17 @@ FAILING(lots,
         size_t *ret_n, struct err *err),
     (j, ledger, origin, arena, ret_lots, ret_n, err))
 
+static int rig_keys_fetch(struct journal *j, struct key_want *wants, size_t n, struct err *err)
+{
+    struct rig *rig = rig_of(j);
+    rig->key_reads++;
+    return read_fails(rig, err) ? ERR_IO : rig->real->keys_fetch(target(rig), wants, n, err);
+}
+
 static int rig_append(struct journal *j, const struct journal_batch *batch, struct err *err)
 {
     struct rig *rig = rig_of(j);
+    j = target(rig);
     rig->appends++;
     if (rig->fault == RIG_SOUND || rig->appends_fail == 0)
         return rig->real->append(j, batch, err);
@@ -58,6 +72,66 @@ static int rig_append(struct journal *j, const struct journal_batch *batch, stru
             return rc;
     }
     return err_set(err, rig->fault_code, "made to fail");
+}
+
+/* --- a shared journal's calls */
+
+static int rig_append_start(struct journal *j, const struct journal_batch *batch, struct err *err)
+{
+    (void)err;
+    struct rig *rig = rig_of(j);
+    INVARIANT(!rig->in_flight);
+    rig->in_flight = true;
+    rig->sent = batch;
+    if (!rig->commits_late)
+        rig->outcome = rig_append(j, batch, &rig->outcome_err);
+    return 0;
+}
+
+static int rig_append_finish(struct journal *j, struct err *err)
+{
+    struct rig *rig = rig_of(j);
+    INVARIANT(rig->in_flight);
+    rig->in_flight = false;
+    if (rig->commits_late)
+        rig->outcome = rig_append(j, rig->sent, &rig->outcome_err);
+    return rig->outcome == 0 ? 0 : err_set(err, rig->outcome, "%s", rig->outcome_err.message);
+}
+
+static int rig_append_fd(const struct journal *j)
+{
+    const struct rig *rig = rig_of((struct journal *)(uintptr_t)j);
+    return rig->outcome_waits ? rig->quiet_fd : rig->ready_fd;
+}
+
+static int rig_catch_up(struct journal *j, const struct ledger_known *known, size_t n, bool hold,
+    size_t max_entries, struct ledger_news *ret_news, journal_change_visit *visit, void *ctx, struct err *err)
+{
+    struct rig *rig = rig_of(j);
+    rig->catch_ups++;
+    rig->holds += hold;
+    INVARIANT(!(hold && rig->in_flight));
+    if (read_fails(rig, err))
+        return ERR_IO;
+    return rig->real->catch_up(target(rig), known, n, hold, max_entries, ret_news, visit, ctx, err);
+}
+
+static void rig_release(struct journal *j)
+{
+    struct rig *rig = rig_of(j);
+    rig->real->release(target(rig));
+}
+
+static int rig_heads(struct journal *j, journal_head_visit *visit, void *ctx, struct err *err)
+{
+    struct rig *rig = rig_of(j);
+    return read_fails(rig, err) ? ERR_IO : rig->real->heads(target(rig), visit, ctx, err);
+}
+
+static void rig_pause(void *environment, int64_t micros)
+{
+    (void)micros;
+    ((struct rig *)environment)->pauses++;
 }
 
 static int64_t rig_now(void *environment)
@@ -85,7 +159,8 @@ static int open_engine(struct rig *rig, struct err *err)
         .now = rig->options.now,
         .cache_bytes = 1 << 20,
         .vfs = rig->options.vfs,
-        .unsafe_no_sync = rig->options.unsafe_no_sync};
+        .unsafe_no_sync = rig->options.unsafe_no_sync,
+        .shared = rig->options.shared};
     int rc = journal_open(rig->options.url, &options, &rig->journal, err);
     if (rc != 0)
         return rc;
@@ -99,6 +174,14 @@ static int open_engine(struct rig *rig, struct err *err)
     rig->ops.record = rig_record;
     rig->ops.lots = rig_lots;
     rig->ops.append = rig_append;
+    if (rig->journal->shared) {
+        rig->ops.append_start = rig_append_start;
+        rig->ops.append_finish = rig_append_finish;
+        rig->ops.append_fd = rig_append_fd;
+        rig->ops.catch_up = rig_catch_up;
+        rig->ops.release = rig_release;
+        rig->ops.heads = rig_heads;
+    }
     rig->journal->ops = &rig->ops;
     rc = catalog_new(rig->journal, &rig->catalog, err);
     if (rc != 0)
@@ -107,6 +190,7 @@ static int open_engine(struct rig *rig, struct err *err)
         .catalog = rig->catalog,
         .now = rig_now,
         .random = rig_random,
+        .pause = rig_pause,
         .environment = rig,
         .metrics = rig->metrics,
         .queue_commands = rig->options.queue_commands,
@@ -122,6 +206,9 @@ static void close_engine(struct rig *rig)
     if (rig->journal != NULL)
         rig->journal->ops = rig->real;
     journal_close(rig->journal);
+    journal_close(rig->standby);
+    rig->standby = NULL;
+    rig->in_flight = false;
     rig->engine = NULL;
     rig->catalog = NULL;
     rig->journal = NULL;
@@ -134,6 +221,10 @@ int rig_open(struct rig *rig, const struct rig_options *options, struct err *err
     rig->clock = options->now;
     rig->random = options->seed * UINT64_C(0x9e3779b97f4a7c15) | 1;
     rig->metrics = metrics_new();
+    rig->quiet_fd = eventfd(0, EFD_CLOEXEC);
+    rig->ready_fd = eventfd(1, EFD_CLOEXEC);
+    if (rig->quiet_fd < 0 || rig->ready_fd < 0)
+        return err_set(err, ERR_IO, "eventfd");
     int rc = open_engine(rig, err);
     const struct journal_options reader = {.mode = JOURNAL_READ, .vfs = options->vfs};
     return rc != 0 ? rc : journal_open(options->url, &reader, &rig->reader, err);
@@ -145,11 +236,19 @@ int rig_restart(struct rig *rig, struct err *err)
     return open_engine(rig, err);
 }
 
+int rig_failover(struct rig *rig, const char *url, struct err *err)
+{
+    const struct journal_options options = {.mode = JOURNAL_WRITE, .shared = true};
+    return journal_open(url, &options, &rig->standby, err);
+}
+
 void rig_close(struct rig *rig)
 {
     close_engine(rig);
     journal_close(rig->reader);
     metrics_free(rig->metrics);
+    close(rig->quiet_fd);
+    close(rig->ready_fd);
     rig->reader = NULL;
     rig->metrics = NULL;
 }
