@@ -11,8 +11,11 @@ static void health(struct job *job)
 static void readiness(struct job *job)
 {
     const struct service_config *c = &job->service->config;
+    const char *lost = engine_lost(c->engine);
     if (job->service->stopping) {
         job_refuse(job, REFUSAL_SHUTTING_DOWN, NULL);
+    } else if (lost != NULL) {
+        job_refuse(job, REFUSAL_JOURNAL_BEHIND, lost);
     } else if (c->reachable != NULL && !c->reachable(c->reachable_ctx)) {
         job_refuse(job, REFUSAL_STORAGE_UNAVAILABLE, "The database cannot be reached.");
     } else if (!engine_healthy(job->service->config.engine)) {
