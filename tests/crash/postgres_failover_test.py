@@ -4,7 +4,6 @@ A synchronous replica has all that was acknowledged: the clients go on. One that
 is behind what it knew, writes nothing more for good, and names what is lost.
 """
 import os
-import re
 import signal
 import sys
 import time
@@ -35,7 +34,7 @@ def synchronous(tap):
             with tap.point("a synchronous replica is promoted under load: every answer stands, by the same process"):
                 with Crowd([node]) as crowd:
                     crowd.going_on()
-                    primary.kill()
+                    primary.crash()
                     replica.promote()
                     print(f"# answers again {crowd.going_on(seconds=60):.2f} s after the promotion")
                 print(f"# {crowd.figures()}")
@@ -72,21 +71,21 @@ def lagging(tap):
                     time.sleep(0.02)
                 kept = head(replica, database)
                 # What comes now is acknowledged, and only the primary has it.
-                stopped = receiver(replica)
-                os.kill(stopped, signal.SIGSTOP)
+                os.kill(receiver(replica), signal.SIGSTOP)
                 for i in range(20):
                     client.must(201, "POST", "/transfers", transfer(f"lost-{i}"))
                 known = head(primary, database)
                 assert known == kept + 20, (known, kept)
-                primary.kill()
-                os.kill(stopped, signal.SIGCONT)
+                primary.crash()
+                replica.crash()  # with what had been sent to it and was not yet written down
+                replica.start()
                 replica.promote()
-            with tap.point("no write is taken any more, and /readyz says so"):
+            with tap.point("no write is taken any more, /readyz says so, and the log names the lost range"):
                 ends = time.monotonic() + 15 * max(1, SLOWNESS / 2)
                 while True:
                     answer = client.post("/transfers", transfer("after"))
                     assert answer.status == 503, answer
-                    if "lost" in node.log():
+                    if f"{kept + 1} to {known}" in node.log():
                         break
                     assert time.monotonic() < ends, "it does not notice:\n" + node.log()[-3000:]
                     time.sleep(0.05)
@@ -96,11 +95,6 @@ def lagging(tap):
                 assert client.post("/transfers", transfer("after")).status == 503
                 assert client.get("/readyz").status == 503 and client.get("/healthz").status == 200
                 assert head(replica, database) == kept, "it went on writing"
-            with tap.point("the log names the lost range"):
-                lines = [line for line in node.log().splitlines() if "lost" in line]
-                numbers = {int(n) for line in lines for n in re.findall(r"\d+", line)}
-                assert kept + 1 in numbers and known in numbers, (kept, known, lines)
-                print(f"# {lines[0][:300]}")
             with tap.point("reads go on, and it stops"):
                 client.must(200, "GET", "/accounts/ext:w0/balance")
                 client.close()

@@ -12,7 +12,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from crowd import EACH, WALLETS, Crowd  # noqa: E402
 from live import SLOWNESS, Client, Node, balance, migrate, open_wallets  # noqa: E402
-from postgres import Cluster, give, need_binaries  # noqa: E402
+from postgres import Cluster, database_of, give, need_binaries  # noqa: E402
 from tap import Tap, skip_all  # noqa: E402
 
 MARK = "CREDITLEDGER_TEST_NAMESPACE"
@@ -66,7 +66,7 @@ def tables_full(tap):
         disk = Disk(cluster, "tables", 64)
         cluster.sql(f"CREATE TABLESPACE small LOCATION '{disk.path}'")
         url = cluster.database("full")
-        cluster.sql("ALTER DATABASE " + url.split("/")[-1].split("?")[0] + " SET TABLESPACE small")
+        cluster.sql(f"ALTER DATABASE {database_of(url)} SET TABLESPACE small")
         with Node(url=migrate(url)) as node:
             client = start(node)
             with tap.point("no space for the tables: 503 storage_unavailable, reads go on"):

@@ -44,6 +44,8 @@ class Readiness:
         return self
 
     def __exit__(self, *_):
+        """What is true now is seen once more."""
+        time.sleep(0.1)
         self.stop = True
         self.thread.join()
 

@@ -85,8 +85,7 @@ def through_a_pooler(tap, cluster):
     url = migrate(cluster.database("pooled"))
     bouncer = cluster.bouncer(users=("postgres", SERVER_ROLE))
     pooled = bouncer.url(database_of(url), SERVER_ROLE)
-    options = ("--database-direct-url", url)
-    with Node(*options, url=pooled) as one, Node(*options, url=pooled) as two:
+    with Node(url=pooled, direct=url) as one, Node(url=pooled, direct=url) as two:
         for node in (one, two):
             node.start()
         wallets(one)

@@ -35,8 +35,11 @@ class Promise:
 class Crowd:
     """`nodes` may be killed and started again meanwhile. Wallets ext:w0 ... must be there with EACH in them."""
 
+    born = 0  # so that no two use the same keys
+
     def __init__(self, nodes, clients=12, seed=0):
-        self.nodes, self.seed = nodes, seed or random.SystemRandom().randrange(1, 1 << 32)
+        Crowd.born += 1
+        self.nodes, self.seed = nodes, f"{seed or random.SystemRandom().randrange(1, 1 << 32)}-{Crowd.born}"
         self.promises, self.problems, self.stopping, self.lock = [], [], False, threading.Lock()
         self.last, self.longest = time.monotonic(), 0.0  # of the answers to writes
         self.answered = collections.Counter()  # by node

@@ -183,10 +183,11 @@ def migrate(url, *options):
 
 
 class Node:
-    """A journal and the process that serves it. `url`: of a PostgreSQL database that is somebody else's to drop."""
+    """A journal and the process that serves it. `url`: of a PostgreSQL database that is somebody else's to drop; `direct`: the
+    same past a pooler."""
 
-    def __init__(self, *options, data=None, url=None):
-        self.options = options
+    def __init__(self, *options, data=None, url=None, direct=None):
+        self.options, self.direct = options, direct
         self.own = postgres.make_database(postgres.need_shared(), "node") if POSTGRES and not url and not data else None
         self.url = url or (self.own and migrate(self.own))
         self.directory = tempfile.mkdtemp(prefix="creditledger-test-")
@@ -207,7 +208,9 @@ class Node:
 
     def where(self):
         """The options that lead to the journal."""
-        return ["--database-url", self.url] if self.url else ["--data", self.data]
+        if not self.url:
+            return ["--data", self.data]
+        return ["--database-url", self.url] + (["--database-direct-url", self.direct] if self.direct else [])
 
     def start(self, file_size=None):
         """Returns the seconds until it was ready. `file_size` limits every file it writes."""

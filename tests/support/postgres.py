@@ -349,6 +349,12 @@ class Cluster:
         self.process.kill()
         self.process.wait()
 
+    def crash(self):
+        """SIGKILL to all of it at once, as when its machine dies."""
+        signal_all(inhabitants(self.data), signal.SIGSTOP)
+        signal_all(inhabitants(self.data), signal.SIGKILL)
+        self.process.wait()
+
     def restart(self, mode="fast"):
         self.stop(mode)
         self.start()
@@ -394,6 +400,7 @@ class Bouncer:
         self.log_path = os.path.join(self.base, "log")
         config = {"unix_socket_dir": self.base, "listen_port": BOUNCER_PORT, "auth_type": "trust",
                   "auth_file": os.path.join(self.base, "users"), "pool_mode": "transaction", "default_pool_size": 20,
+                  "server_login_retry": 1,
                   "max_client_conn": 200, "admin_users": "postgres", **settings}
         self._write("users", "".join(f'"{user}" ""\n' for user in users))
         self._write("bouncer.ini", f"[databases]\n* = host={cluster.base} port={cluster.port}\n[pgbouncer]\n" +
