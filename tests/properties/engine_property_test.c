@@ -109,7 +109,7 @@ static void run_begin(struct run *r, uint64_t seed, bool faults)
     for (size_t i = 0; i < RIGS; i++) {
         options.url = arena_str(&r->arena, str_of(urls[i])).data;
         if (rig_open(&r->rigs[i], &options, &err) != 0)
-            FAIL(r, "%s: %s", urls[i], err.message);
+            FAIL(r, "%.300s: %s", urls[i], err.message);
     }
 }
 
@@ -231,7 +231,16 @@ static struct weather any_weather(struct run *r)
     return w;
 }
 
-static void step_rigs(struct run *r, const struct weather *w)
+static bool answered(const struct flight *flights, size_t n, size_t rig)
+{
+    for (size_t i = 0; i < n; i++)
+        if (flights[i].submissions[rig].queued_at != -1)
+            return false;
+    return true;
+}
+
+/* One batch. Over a shared journal it takes several steps: deciding, the outcome, and again if a key was used. */
+static void step_rigs(struct run *r, const struct weather *w, const struct flight *flights, size_t n)
 {
     for (size_t i = 0; i < RIGS; i++) {
         struct rig *rig = &r->rigs[i];
@@ -240,7 +249,9 @@ static void step_rigs(struct run *r, const struct weather *w)
         rig->fault_code = w->code;
         rig->reads_until_fail = w->reads_until_fail;
         rig->appends = rig->reads_failed = 0;
-        assert_true(engine_step(rig->engine));
+        do
+            assert_true(engine_step(rig->engine));
+        while (rig->journal->shared && !answered(flights, n, i));
         rig->fault = RIG_SOUND;
         rig->reads_until_fail = 0;
     }
@@ -415,7 +426,7 @@ static void batch(struct run *r, struct flight *flights, size_t n)
     static struct outcome o;
     struct weather weather = any_weather(r);
     memset(&o, 0, sizeof o);
-    step_rigs(r, &weather);
+    step_rigs(r, &weather, flights, n);
     together(r, &weather, flights, n, &o);
     check_rigs(r, &o);
     bool failed = false;
