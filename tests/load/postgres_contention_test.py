@@ -25,7 +25,9 @@ def hot(chance, _server):
 
 
 class Rivals(Crowd):
-    """Clients who stay with their server and all want the same accounts."""
+    """Clients who stay with their server, send one transfer at a time and all want the same accounts."""
+
+    bulk = 1
 
     def __init__(self, nodes, choose):
         super().__init__(nodes, CLIENTS)

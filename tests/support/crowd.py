@@ -35,6 +35,8 @@ class Promise:
 class Crowd:
     """`nodes` may be killed and started again meanwhile. Wallets ext:w0 ... must be there with EACH in them."""
 
+    bulk = BULK  # transfers a request of every fourth client
+
     born = 0  # so that no two use the same keys
 
     def __init__(self, nodes, clients=12, seed=0):
@@ -76,7 +78,7 @@ class Crowd:
         chance = random.Random(f"{self.seed}-{who}")
         try:
             while not self.stopping:
-                promises = [self._promise(who, chance) for _ in range(BULK if who % 4 == 3 else 1)]
+                promises = [self._promise(who, chance) for _ in range(self.bulk if who % 4 == 3 else 1)]
                 self._settle(promises, who, chance)
                 if chance.random() < 0.05:  # as if the answer had not come
                     self._settle(promises, who, chance, again=True)
