@@ -1,5 +1,5 @@
 /* A shared journal that fails: locks, connections that break in a commit, refused records, a failover that lost some. */
-#include "shared_fixture.h"
+#include "support/stage.h"
 
 #include "telemetry/log.h"
 

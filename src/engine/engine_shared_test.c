@@ -1,5 +1,5 @@
 /* Several processes on one journal, and one batch decided while another commits. */
-#include "shared_fixture.h"
+#include "support/stage.h"
 
 #include <pthread.h>
 

@@ -1,6 +1,6 @@
 /* For the tests of engines over one shared journal: two processes on the test's thread, and what clients send them. */
-#ifndef CREDITLEDGER_ENGINE_SHARED_FIXTURE_H
-#define CREDITLEDGER_ENGINE_SHARED_FIXTURE_H
+#ifndef CREDITLEDGER_TESTS_STAGE_H
+#define CREDITLEDGER_TESTS_STAGE_H
 
 #include "base/testing.h"
 

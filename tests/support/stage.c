@@ -1,4 +1,4 @@
-#include "shared_fixture.h"
+#include "support/stage.h"
 
 #include <stdlib.h>
 #include <unistd.h>
