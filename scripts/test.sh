@@ -103,9 +103,10 @@ verb_test() {
     python3 scripts/summary.py build-results
 }
 
-# The suites `source` (looks at the sources) and `browser` are the same in every variant: they run in release only.
+# The suites `source` (looks at the sources) and `browser` are the same in every variant, `once` takes long and finds little
+# more under a sanitizer: they run in release only.
 test_sanitized() {
-    local once=(--no-suite source --no-suite browser)
+    local once=(--no-suite source --no-suite browser --no-suite once)
     if build_variant asan build-asan -Dtests=enabled -Dbuildtype=debugoptimized -Db_sanitize=address,undefined; then
         run_variant asan build-asan "${once[@]}" --timeout-multiplier 4 -- "$@"
     fi

@@ -14,7 +14,7 @@ from live import SERVER_ROLE, SLOWNESS, Client, Node, migrate, open_wallets, set
 from postgres import Cluster, database_of  # noqa: E402
 from tap import Tap  # noqa: E402
 
-SECONDS = setting("CREDITLEDGER_TEST_SECONDS", 15.0)
+SECONDS = setting("CREDITLEDGER_TEST_SECONDS", 15.0 if SLOWNESS == 1 else 8.0)
 SEED = setting("CREDITLEDGER_TEST_SEED", 0) or random.SystemRandom().randrange(1, 1 << 32)
 CLIENTS = 24
 
