@@ -17,8 +17,8 @@
 
 #define P10(n) "$" #n "0,$" #n "1,$" #n "2,$" #n "3,$" #n "4,$" #n "5,$" #n "6,$" #n "7,$" #n "8,$" #n "9,"
 static const struct pg_statement statement_append = {"append",
-    "SELECT creditledger.append($1,$2,$3,$4,$5,$6,$7,$8,$9," P10(1) P10(2) P10(3) P10(4) P10(5) P10(6)
-        "$70,$71,$72,$73,$74,$75,$76,$77,$78)"};
+    "SELECT creditledger.append($1,$2,$3,$4,$5,$6,$7,$8,$9," P10(1) P10(2) P10(3) P10(4) P10(5)
+        P10(6) "$70,$71,$72,$73,$74,$75,$76,$77,$78)"};
 static const struct pg_statement statement_commit = {"commit", "COMMIT"};
 
 /* How many of these records are in the journal. */
