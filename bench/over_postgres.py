@@ -13,6 +13,7 @@ import load  # noqa: E402
 import postgres  # noqa: E402
 from measure import IN_PROCESS_BATCHES, TARGETS, Run, machine  # noqa: E402
 
+KIND_TRANSFER = 3  # journal.kind
 SECTIONS = ("floor", "http", "processes", "baseline")
 BATCHES = (*IN_PROCESS_BATCHES, 8000)
 # The private server's; what they are in the end is read from the server itself.
@@ -151,11 +152,12 @@ class PostgresRun(Run):
             url = self.migrate(owner)
             with self.servers(1, url) as servers:
                 opened_by = self.open_accounts(servers[0], accounts)
+                before = self.sizes(owner)
                 self.under_load("HTTP bulk, 1000 a request", servers, 4, accounts, opened_by, "--bulk", 1000)
                 self.under_load("HTTP single, 64 connections", servers, 64, accounts, opened_by)
                 self.under_load("HTTP single, 256 connections", servers, 256, accounts, opened_by)
                 self.under_load("HTTP single, 64 connections, hot", servers, 64, accounts, opened_by, "--hot")
-            self.measure_disk(owner)
+            self.measure_disk(owner, before)
             self.verify(url)
 
     def processes(self):
@@ -176,14 +178,18 @@ class PostgresRun(Run):
     def verify(self, url):
         self.command(self.program, "verify", "--database-url", url, "--json")
 
-    def measure_disk(self, url):
-        """Bytes of tables and indexes for each transfer; the accounts' openings are few beside them."""
+    def sizes(self, url):
+        """Bytes of each table and of its indexes."""
         rows = postgres.sql(url, """SELECT c.relname, pg_table_size(c.oid), pg_indexes_size(c.oid)
             FROM pg_class c WHERE c.relnamespace = 'creditledger'::regnamespace AND c.relkind = 'r'""")
-        transfers = int(postgres.sql(url, "SELECT count(*) FROM creditledger.journal WHERE kind = 3"))
-        tables = {name: {"table": int(table), "indexes": int(indexes)}
-                  for name, table, indexes in (row.split("|") for row in rows.splitlines())}
-        size = sum(t["table"] + t["indexes"] for t in tables.values())
+        return {name: {"table": int(table), "indexes": int(indexes)} for name, table, indexes in
+                (row.split("|") for row in rows.splitlines())}
+
+    def measure_disk(self, url, before):
+        """What transfers have added to the journal as it was before them."""
+        transfers = int(postgres.sql(url, f"SELECT count(*) FROM creditledger.journal WHERE kind = {KIND_TRANSFER}"))
+        tables = {name: {what: size[what] - before[name][what] for what in size} for name, size in self.sizes(url).items()}
+        size = sum(each["table"] + each["indexes"] for each in tables.values())
         self.disk = {"transfers": transfers, "bytes": size, "bytesPerTransfer": round(size / max(transfers, 1)), "tables": tables}
 
     # --- the hand-written ledger --------------------------------------------------------------------------------------
