@@ -314,17 +314,26 @@ void publish(struct engine *e, struct batch *b)
         e->config.committed(e->config.committed_ctx);
 }
 
+static enum refusal refusal_of(int code)
+{
+    if (code == ERR_CORRUPT || code == ERR_CONFLICT)
+        return REFUSAL_INTERNAL;
+    if (code == ERR_UNKNOWN)
+        return REFUSAL_OUTCOME_UNKNOWN;
+    return code == ERR_LOST ? REFUSAL_JOURNAL_BEHIND : REFUSAL_STORAGE_UNAVAILABLE;
+}
+
 static void fail_batch(struct engine *e, const struct batch_input *input, const struct err *err)
 {
-    enum refusal refusal = err->code == ERR_CORRUPT || err->code == ERR_CONFLICT ? REFUSAL_INTERNAL
-                           : err->code == ERR_UNKNOWN                            ? REFUSAL_OUTCOME_UNKNOWN
-                           : err->code == ERR_LOST                               ? REFUSAL_JOURNAL_BEHIND
-                                                   : REFUSAL_STORAGE_UNAVAILABLE;
+    enum refusal refusal = refusal_of(err->code);
     log_event(LOG_ERROR, "batch not committed", "error", err->message, NULL);
     metrics_count(e->config.metrics, METRIC_DATABASE_ERRORS, 1);
-    for (struct submission *s = input->first; s != NULL; s = s->next)
+    for (struct submission *s = input->first; s != NULL; s = s->next) {
+        /* Whatever became of the batch, nothing of a dry run is recorded. */
+        bool harmless = s->commands[0].dry_run && refusal == REFUSAL_OUTCOME_UNKNOWN;
         for (size_t i = 0; i < s->n; i++)
-            s->answers[i] = (struct answer){.refusal = refusal};
+            s->answers[i] = (struct answer){.refusal = harmless ? REFUSAL_STORAGE_UNAVAILABLE : refusal};
+    }
 }
 
 static void answer_all(struct engine *e, const struct batch_input *input)

@@ -66,6 +66,8 @@ static int rig_append(struct journal *j, const struct journal_batch *batch, stru
     if (rig->fault == RIG_SOUND || rig->appends_fail == 0)
         return rig->real->append(j, batch, err);
     rig->appends_fail--;
+    if (rig->real->release != NULL) /* an append lets go of what was held, whatever becomes of it */
+        rig->real->release(j);
     if (rig->fault == RIG_OUTCOME_UNKNOWN) {
         int rc = rig->real->append(j, batch, err);
         if (rc != 0)
@@ -83,7 +85,8 @@ static int rig_append_start(struct journal *j, const struct journal_batch *batch
     INVARIANT(!rig->in_flight);
     rig->in_flight = true;
     rig->sent = batch;
-    if (!rig->commits_late)
+    rig->late = rig->commits_late;
+    if (!rig->late)
         rig->outcome = rig_append(j, batch, &rig->outcome_err);
     return 0;
 }
@@ -93,7 +96,7 @@ static int rig_append_finish(struct journal *j, struct err *err)
     struct rig *rig = rig_of(j);
     INVARIANT(rig->in_flight);
     rig->in_flight = false;
-    if (rig->commits_late)
+    if (rig->late)
         rig->outcome = rig_append(j, rig->sent, &rig->outcome_err);
     return rig->outcome == 0 ? 0 : err_set(err, rig->outcome, "%s", rig->outcome_err.message);
 }

@@ -47,7 +47,7 @@ struct rig {
     /* Shared: */
     bool outcome_waits; /* it does not arrive until the test says so, or somebody waits for it */
     bool commits_late;  /* the commit happens when its outcome is asked for, not when it is sent */
-    bool in_flight;
+    bool in_flight, late;
     /* What happened. */
     unsigned appends, reads_failed, key_reads, catch_ups, holds, pauses;
     /* The append on its way. */
