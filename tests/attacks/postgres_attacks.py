@@ -309,3 +309,9 @@ add("I4", "two rows of one revision", revision(2, N, 0, 2, 0), revision(2, N, 1,
 add("I5", "second version of a lot before its first", GRANT, lot(N, 0, N, 1, 2, 2, 3, -10, 0), lot(N, 1, N, 1, 2, 1, 3, 10, 10), journal(N, 10, lots=2))
 add("I5", "second version of a lot twice", CAPTURE, lot(N, 0, 8, 0, 1, 2, 2, -150, 150), lot(N, 1, 8, 0, 1, 2, 2, -150, 150), journal(N, 8, lots=2))
 add("I7", "another account of a number", account(2, 2, type=1))
+add("I1", "two texts of one record, none of the other", legs(), text(N), text(N), journal(N, text_digest=bytes(32)), legs_after(),
+    journal(N + 1, text_digest=bytes(32)))
+add("I2", "a sound decline, then a transfer that does not balance", entry(N, 0, 2, 6, 0, 900, outgoing_after=300), journal(N, 5, refusal=308),
+    entry(N + 1, 0, 2, 7, -100, 800, outgoing_after=300), entry(N + 1, 1, 3, 5, 101, 151, incoming_after=300), journal(N + 1))
+add("I2", "a transfer that does not balance, then a sound decline", legs()[0], entry(N, 1, 3, 5, 101, 151, incoming_after=300), journal(N),
+    entry(N + 1, 0, 2, 7, 0, 800, outgoing_after=300), journal(N + 1, 5, refusal=308))

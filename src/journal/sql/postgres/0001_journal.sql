@@ -405,44 +405,46 @@ BEGIN
   END IF;
 END $$;
 
--- I2, I3, I4 and the entries' half of I1. One pass over the new entries vouches for plain transfers: entries of one asset
--- that add up to zero, each the next of its account under the same revision. Whatever it cannot vouch for, and every
--- record that is not of that kind, is looked at closely.
--- Sorted by account, because neighbours share pages of the index.
+-- I2, I3, I4 and the entries' half of I1. Two quick looks vouch for plain transfers: each entry is the next of its account
+-- under the same revision, and those of a record are of one asset and add up to zero. Whatever they cannot vouch for, and
+-- every record that is not of that kind, is looked at closely. (In two looks, because the second is over few columns; and
+-- the entries are not sorted first: where a predecessor is in the index is where the entry has just been put.)
 CREATE FUNCTION creditledger.entry_check() RETURNS trigger LANGUAGE plpgsql
   SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
   SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off
   SET enable_memoize = off SET jit = off SET max_parallel_workers_per_gather = 0 AS $$
 DECLARE
+  doubtful bigint[]; -- records, of any ledger
   g record;
   j record;
 BEGIN
+  SELECT array_agg(n.seq) INTO doubtful FROM fresh n
+      LEFT JOIN LATERAL (SELECT * FROM creditledger.entry e
+        WHERE e.ledger = n.ledger AND e.account = n.account AND e.version = n.version - 1 LIMIT 1) p ON true
+    WHERE (n.posted <> 0 AND n.incoming = 0 AND n.outgoing = 0 AND n.effective_at IS NULL
+      AND n.posted_after - p.posted_after = n.posted AND n.incoming_after = p.incoming_after
+      AND n.outgoing_after = p.outgoing_after AND n.asset = p.asset AND n.side = p.side
+      AND n.revision = p.revision AND n.floor IS NOT DISTINCT FROM p.floor
+      AND (p.seq < n.seq OR p.seq = n.seq AND p.leg < n.leg)) IS NOT TRUE;
   FOR g IN SELECT r.ledger, min(r.seq) AS first, max(r.seq) AS last, count(*) AS n,
-      min(r.seq) FILTER (WHERE NOT r.dense) AS torn, array_agg(r.seq) FILTER (WHERE NOT r.plain) AS suspects
+      min(r.seq) FILTER (WHERE NOT r.dense) AS torn, array_agg(r.seq) FILTER (WHERE NOT r.balanced) AS doubtful
     FROM (SELECT n.ledger, n.seq, min(n.leg) = 0 AND max(n.leg) = count(*) - 1 AS dense,
-          sum(n.posted) = 0 AND min(n.asset) = max(n.asset) AND bool_and((
-            n.posted <> 0 AND n.incoming = 0 AND n.outgoing = 0 AND n.effective_at IS NULL
-            AND n.posted_after - p.posted_after = n.posted AND n.incoming_after = p.incoming_after
-            AND n.outgoing_after = p.outgoing_after AND n.asset = p.asset AND n.side = p.side
-            AND n.revision = p.revision AND n.floor IS NOT DISTINCT FROM p.floor
-            AND (p.seq < n.seq OR p.seq = n.seq AND p.leg < n.leg)) IS TRUE) AS plain
-        FROM (SELECT * FROM fresh ORDER BY ledger, account OFFSET 0) n
-          LEFT JOIN LATERAL (SELECT * FROM creditledger.entry e
-            WHERE e.ledger = n.ledger AND e.account = n.account AND e.version = n.version - 1 LIMIT 1) p ON true
-        GROUP BY n.ledger, n.seq) r
+          sum(n.posted) = 0 AND min(n.asset) = max(n.asset) AS balanced
+        FROM fresh n GROUP BY n.ledger, n.seq) r
     GROUP BY r.ledger
   LOOP
     IF g.torn IS NOT NULL THEN
       PERFORM creditledger.refuse('I1: legs are not 0, 1, 2 ...', g.ledger, g.torn);
     END IF;
-    SELECT count(*) AS n, array_agg(x.seq) FILTER (WHERE x.kind <> 3 OR x.effective_at <> x.recorded_at) AS suspects
+    SELECT count(*) AS n, array_agg(x.seq) FILTER (WHERE x.kind <> 3 OR x.effective_at <> x.recorded_at) AS doubtful
       INTO j FROM creditledger.journal x
       WHERE x.ledger = g.ledger AND x.seq BETWEEN g.first AND least(g.last, g.first + g.n - 1);
     IF g.last - g.first >= g.n OR j.n <> g.n THEN
       PERFORM creditledger.refuse('I1: entries without their record, or not of records one after the other', g.ledger, g.last);
     END IF;
-    IF g.suspects IS NOT NULL OR j.suspects IS NOT NULL THEN
-      PERFORM creditledger.record_check(g.ledger, g.suspects || j.suspects);
+    IF doubtful IS NOT NULL OR g.doubtful IS NOT NULL OR j.doubtful IS NOT NULL THEN
+      PERFORM creditledger.record_check(g.ledger, ARRAY(SELECT DISTINCT x.seq
+        FROM unnest(doubtful || g.doubtful || j.doubtful) AS x(seq) WHERE x.seq BETWEEN g.first AND g.last));
     END IF;
   END LOOP;
   RETURN NULL;
