@@ -70,9 +70,8 @@ def over_the_network(tap):
     with Cluster(tcp=True) as cluster, Proxy(cluster.port, SEED) as proxy:
         url = migrate(cluster.database("network"))
         cluster.sql(f"ALTER ROLE {SERVER_ROLE} LOGIN PASSWORD 's3cret'")
-        with Node(url=cluster.tcp_url(database_of(url), SERVER_ROLE, "s3cret", proxy.port)) as node:
-            # The command line's tools need no bad network.
-            node.verify = lambda serving=node.verify: verify(url)
+        with Node(url=cluster.tcp_url(database_of(url), SERVER_ROLE, "s3cret", proxy.port)) as node, Node(url=url) as reader:
+            node.run = reader.run  # the command line needs no bad network
             node.start()
             wallets(node)
             connections_cut(tap, cluster, proxy, node, before)
@@ -81,11 +80,6 @@ def over_the_network(tap):
             with tap.point("one process all the time, and it stops with 0"):
                 assert node.starts == 1 and node.alive()
                 node.stop_well()
-
-
-def verify(url):
-    with Node(url=url) as reader:
-        return Node.verify(reader)
 
 
 # --- PostgreSQL gives up -----------------------------------------------------------------------------------------

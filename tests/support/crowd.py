@@ -8,6 +8,7 @@ holds the journal against all answers.
     crowd.audit(node)              # after the end of the block: everybody has an answer
 """
 import collections
+import json
 import random
 import threading
 import time
@@ -39,9 +40,10 @@ class Crowd:
 
     born = 0  # so that no two use the same keys
 
-    def __init__(self, nodes, clients=12, seed=0):
+    def __init__(self, nodes, clients=12, seed=0, think=0.0):
         Crowd.born += 1
         self.nodes, self.seed = nodes, f"{seed or random.SystemRandom().randrange(1, 1 << 32)}-{Crowd.born}"
+        self.think = think  # seconds between two requests of a client, on average
         self.promises, self.problems, self.stopping, self.lock = [], [], False, threading.Lock()
         self.last, self.longest = time.monotonic(), 0.0  # of the answers to writes
         self.answered = collections.Counter()  # by node
@@ -82,6 +84,7 @@ class Crowd:
                 self._settle(promises, who, chance)
                 if chance.random() < 0.05:  # as if the answer had not come
                     self._settle(promises, who, chance, again=True)
+                time.sleep(chance.uniform(0, 2 * self.think))
         except Exception as error:  # noqa: BLE001
             self.problems.append(f"client {who}: {error!r}")
 
@@ -164,32 +167,35 @@ class Crowd:
 
     # --- afterwards ----------------------------------------------------------------------------------------------
 
+    def balances(self, node, others=()):
+        """They are the sums of what was answered."""
+        client, want = Client(node.port), [EACH] * WALLETS
+        for promise in self.promises + [p for other in others for p in other.promises]:
+            if promise.answer[0] == 201:
+                want[int(promise.body["from"][5:])] -= promise.body["amount"]
+                want[int(promise.body["to"][5:])] += promise.body["amount"]
+        got = [balance(client, f"ext:w{i}") for i in range(WALLETS)]
+        client.close()
+        assert got == want and sum(got) == WALLETS * EACH and min(got) >= 0, f"balances {got}, answered {want}"
+
     def audit(self, node, others=()):
-        """Every promise has one record, and it is as answered; balances are the sums. `others`: crowds of the same wallets."""
-        client = Client(node.port)
-        promises = self.promises + [p for other in others for p in other.promises]
-        found, cursor = {}, ""
-        while cursor is not None:
-            page = client.must(200, "GET", f"/transfers?limit=1000{cursor}")
-            for transfer in page["transfers"]:
-                key = transfer.get("idempotencyKey")
-                assert key is None or key not in found, f"key {key} twice"
-                if key is not None:
-                    found[key] = transfer
-            cursor = f"&cursor={page['cursor']}" if "cursor" in page else None
-        want = [EACH] * WALLETS
+        """Every promise has one record, and it is as answered. `others`: crowds with the same wallets, before."""
+        promises, found = self.promises + [p for other in others for p in other.promises], {}
+        exported = node.run("export", "--format", "ndjson")
+        assert exported.returncode == 0, exported.stderr
+        for line in exported.stdout.splitlines():
+            record = json.loads(line)
+            if record["type"] == "record" and record["idempotencyKey"]:
+                assert record["idempotencyKey"] not in found, f"key {record['idempotencyKey']} twice"
+                found[record["idempotencyKey"]] = record
         for promise in promises:
             body, (status, transfer_id) = promise.body, promise.answer
             record = found.get(body["idempotencyKey"])
             assert record is not None, f"{body} was answered {promise.answer} and is gone"
-            assert record["transferId"] == transfer_id, f"{body}: answered {promise.answer}, recorded {record}"
-            assert record["status"] == ("posted" if status == 201 else "declined"), f"{promise.answer}: {record}"
-            if status == 201:
-                assert record["amount"] == body["amount"], (body, record)
-                want[int(body["from"][5:])] -= body["amount"]
-                want[int(body["to"][5:])] += body["amount"]
-        got = [balance(client, f"ext:w{i}") for i in range(WALLETS)]
-        assert got == want and sum(got) == WALLETS * EACH and min(got) >= 0, f"balances {got}, answered {want}"
-        client.close()
+            amount = record["declinedAmount"] if status == 422 else max(e["posted"] for e in record["entries"])
+            got = (record["id"], record["kind"], amount)
+            assert got == (transfer_id, "transfer" if status == 201 else "declined", body["amount"]), \
+                f"{body}: answered {promise.answer}, recorded {record}"
+        self.balances(node, others)
         records = node.verify()["records"]
         assert records == 1 + 2 * WALLETS + len(promises), f"{records} records, {len(promises)} transfers wanted"
