@@ -57,8 +57,9 @@ struct batch {
     uint32_t
         *doubts; /* ledgers of answers that leave no record: nothing proves their heads to be the newest */
     size_t n_doubts, cap_doubts;
-    bool catalog_doubt; /* a ledger or an asset was asked for that is not known here */
-    uint64_t serial;    /* of all batches of the engine */
+    bool catalog_doubt;  /* a ledger or an asset was asked for that is not known here */
+    size_t catalog_size; /* how many of both were known when it was first decided */
+    uint64_t serial;     /* of all batches of the engine */
     struct batch_key *keys;
     size_t n_keys, cap_keys;
     struct undo *undos;

@@ -107,6 +107,7 @@ static void rows_add(struct rows *rows, uint32_t id, size_t limit, const void *r
 struct refresh {
     struct catalog *catalog;
     struct err *err;
+    size_t ledgers, assets; /* read so far */
 };
 
 /* What comes from the disk may be damaged: that is no bug of ours. */
@@ -117,22 +118,45 @@ static int check_follows(const struct refresh *x, const char *table, uint32_t id
     return err_set(x->err, ERR_CORRUPT, "I1: table %s has row %u after %zu rows", table, id, n);
 }
 
+/* Rows are for ever. After a failover to a replica that lagged, what was known may be gone, and its number another's:
+ * an account of one asset would be opened as one of the other. */
+static int check_same(const struct refresh *x, const char *table, uint32_t id, bool same)
+{
+    if (same)
+        return 0;
+    return err_set(x->err, ERR_LOST, "row %u of table %s is not the one that was committed", id, table);
+}
+
+static int check_all(const struct refresh *x, const char *table, size_t n, size_t before)
+{
+    if (n >= before)
+        return 0;
+    return err_set(x->err, ERR_LOST, "table %s has %zu rows, and had %zu", table, n, before);
+}
+
 static int on_ledger(void *ctx, const struct ledger_row *row)
 {
     struct refresh *x = ctx;
     int r = check_follows(x, "ledger", row->id, x->catalog->ledgers.n);
-    if (r == 0)
-        catalog_add_ledger(x->catalog, row);
-    return r;
+    if (r < 0)
+        return r;
+    catalog_add_ledger(x->catalog, row);
+    x->ledgers++;
+    const struct ledger_row *known = catalog_ledger(x->catalog, row->id);
+    return check_same(
+        x, "ledger", row->id, strcmp(known->name, row->name) == 0 && known->created_at == row->created_at);
 }
 
 static int on_asset(void *ctx, const struct asset *row)
 {
     struct refresh *x = ctx;
     int r = check_follows(x, "asset", row->id, x->catalog->assets.n);
-    if (r == 0)
-        catalog_add_asset(x->catalog, row);
-    return r;
+    if (r < 0)
+        return r;
+    catalog_add_asset(x->catalog, row);
+    x->assets++;
+    const struct asset *known = catalog_asset(x->catalog, row->id);
+    return check_same(x, "asset", row->id, strcmp(known->code, row->code) == 0 && known->scale == row->scale);
 }
 
 /* Of a ledger that was made after the ledgers were read: it is found the next time. */
@@ -146,10 +170,15 @@ static int on_head(void *ctx, uint32_t ledger, uint64_t seq)
 
 int catalog_refresh(struct catalog *catalog, struct journal *j, struct err *err)
 {
-    struct refresh x = {catalog, err};
+    struct refresh x = {.catalog = catalog, .err = err};
+    size_t ledgers = catalog_ledgers(catalog), assets = catalog_assets(catalog);
     int r = j->ops->ledgers(j, on_ledger, &x, err);
     if (r == 0)
+        r = check_all(&x, "ledger", x.ledgers, ledgers);
+    if (r == 0)
         r = j->ops->assets(j, on_asset, &x, err);
+    if (r == 0)
+        r = check_all(&x, "asset", x.assets, assets);
     if (r == 0 && j->ops->heads != NULL)
         return j->ops->heads(j, on_head, catalog, err);
     for (uint32_t id = 1; r == 0 && id <= catalog_ledgers(catalog); id++) {

@@ -13,7 +13,8 @@ struct catalog;
 /* Reads both tables and all heads through the handle, which is not kept. */
 MUST_CHECK int catalog_new(struct journal *j, struct catalog **ret_catalog, struct err *err);
 void catalog_free(struct catalog *catalog);
-/* Reads again what other writers of the database may have added. Any thread; the handle is the caller's. */
+/* Reads again what other writers of the database may have added. Any thread; the handle is the caller's. ERR_LOST: rows
+ * that were committed are gone, or are others. */
 MUST_CHECK int catalog_refresh(struct catalog *catalog, struct journal *j, struct err *err);
 
 const struct ledger_row *catalog_ledger(const struct catalog *catalog, uint32_t id); /* NULL: none */

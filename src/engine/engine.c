@@ -227,6 +227,8 @@ static void seal(struct engine *e)
 int decide_more(struct engine *e, const struct batch_input *input, struct err *err)
 {
     struct batch_known known;
+    if (!e->batch.catalog_doubt)
+        e->batch.catalog_size = catalog_size(e);
     int r = fetch_batch(e, input, !e->shared || e->keys_eager > 0, &known, err);
     const struct command_known *next = known.commands;
     for (struct submission *s = input->first; r == 0 && s != NULL; next += s->n, s = s->next)
@@ -450,6 +452,7 @@ static void probe(struct engine *e)
     const struct journal_batch nothing = {0};
     if (e->lost || e->config.journal->ops->append(e->config.journal, &nothing, &err) != 0)
         return;
+    batch_begin(&e->batch, ++e->serial, 0); /* its arena is where heads are compared */
     if (e->shared && e->stale && shared_recheck(e, &err) != 0)
         return;
     set_healthy(e, true);

@@ -248,6 +248,53 @@ static void lost_records_stop_all_writing(void **state)
     }
 }
 
+/* Of assets no head tells: the catalog itself is compared. */
+static void a_lost_asset_is_not_taken_for_another(void **state)
+{
+    (void)state;
+    static const char *const went_on_with[] = {"GEM", "PTS", NULL}; /* on the replica, in place of PTS */
+    for (size_t i = 0; i < 3; i++) {
+        struct stage st;
+        struct rig rig, replica;
+        struct err err = {0};
+        struct rig_options options = {
+            .url = "memory:primary", .now = INT64_C(1767225600000000), .seed = 7, .shared = true};
+        stage_open(&st);
+        assert_int_equal(rig_open(&rig, &options, &err), 0);
+        options.url = "memory:replica";
+        assert_int_equal(rig_open(&replica, &options, &err), 0);
+        few_transfers(&rig, &st, 1);
+        few_transfers(&replica, &st, 1);
+        struct command declare = {.op = COMMAND_DECLARE_ASSET, .as.declare_asset = {.code = STR("PTS")}};
+        struct answer answer;
+        struct submission s = {.commands = &declare, .answers = &answer, .n = 1, .arena = &st.arena};
+        engine_call(rig.engine, &s);
+        assert_true(answer.refusal == REFUSAL_NONE && answer.created);
+        if (went_on_with[i] != NULL) {
+            declare.as.declare_asset.code = str_of(went_on_with[i]);
+            engine_call(replica.engine, &s);
+            assert_int_equal(answer.refusal, REFUSAL_NONE);
+        }
+        assert_int_equal(rig_failover(&rig, "memory:replica", &err), 0);
+        rig.fault = RIG_APPEND_FAILS;
+        rig.fault_code = ERR_IO;
+        rig.appends_fail = 1;
+        struct command open = opening("points");
+        open.as.open.currency = STR("PTS");
+        s.commands = &open;
+        digest_command(st.digest, &open);
+        for (int k = 0; k < 3; k++)
+            engine_call(rig.engine, &s);
+        assert_int_equal(answer.refusal, i == 1 ? REFUSAL_EXTERNAL_ID_TAKEN : REFUSAL_JOURNAL_BEHIND);
+        assert_int_equal(engine_healthy(rig.engine), i == 1);
+        engine_stop(rig.engine);
+        engine_stop(replica.engine);
+        rig_close(&rig);
+        rig_close(&replica);
+        stage_close(&st);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -258,6 +305,7 @@ int main(void)
         cmocka_unit_test(what_the_database_refuses_fails_alone),
         cmocka_unit_test(reads_that_fail_fail_their_batch),
         cmocka_unit_test(lost_records_stop_all_writing),
+        cmocka_unit_test(a_lost_asset_is_not_taken_for_another),
     };
     log_setup((enum log_level)(LOG_ERROR + 1), LOG_TEXT); /* failures are made on purpose here */
     return cmocka_run_group_tests(tests, NULL, NULL);

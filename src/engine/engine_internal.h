@@ -122,8 +122,8 @@ struct engine {
  * that is 0. */
 struct batch_input queue_take(struct engine *e, size_t already);
 void queue_append(struct batch_input *input, const struct batch_input *more);
-/* Sleeps until there is something to do: commands (if `room`), the end, a readable fd (-1: none), the time (-1:
- * none). False if the time passed. */
+/* Sleeps until there is something to do: commands (if `room`, and if they fit beside the open ones), the end, a
+ * readable fd (-1: none), the time (-1: none). False if the time passed. */
 bool queue_wait(struct engine *e, bool room, int fd, int timeout_ms);
 void queue_stop(struct engine *e);
 bool queue_stopping(struct engine *e);
@@ -154,6 +154,8 @@ const struct ledger_known *past_newest(const struct engine *e, uint32_t ledger);
 void past_push(struct engine *e, uint32_t ledger, uint64_t seq, const uint8_t hash[HASH_LEN]);
 /* The slow road: decides, commits, until there is an outcome. What it returns is of the last attempt. */
 MUST_CHECK int shared_attempt(struct engine *e, const struct batch_input *input, struct err *err);
+/* Ledgers and assets known; readers and the follower add to them at any time. */
+size_t catalog_size(const struct engine *e);
 /* Whether answers that leave no record were decided on the newest heads. ERR_CONFLICT: they were not, and what is
  * new has been learnt. */
 MUST_CHECK int shared_settle_doubts(struct engine *e, struct err *err);

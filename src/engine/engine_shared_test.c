@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 
+#include "engine/engine_internal.h"
 #include "telemetry/log.h"
 
 /* --- one process */
@@ -88,6 +89,34 @@ static void a_reversal_sees_the_one_in_flight(void **state)
     assert_int_equal(second->answers[0].refusal, REFUSAL_REVERSAL_EXCEEDS);
     assert_int_equal(rest->answers[0].refusal, REFUSAL_NONE);
     assert_int_equal(balance(&st, "b"), 0);
+    stage_close(&st);
+}
+
+/* What does not fit beside the open batch waits for the flight, asleep. */
+static void what_does_not_fit_keeps_nobody_awake(void **state)
+{
+    (void)state;
+    struct stage st;
+    stage_open(&st);
+    struct engine *e = st.rigs[0].engine;
+    size_t many = e->config.commit_commands;
+    struct command *commands = ARENA_ARRAY(&st.arena, struct command, many);
+    for (size_t i = 0; i < many; i++)
+        commands[i] = pay(&st, "a", "b", 1000, NULL);
+    st.rigs[0].outcome_waits = true;
+    struct submission *first = send(&st, 0, pay(&st, "a", "b", 1, NULL));
+    step(&st, 0);
+    struct submission *second = send(&st, 0, pay(&st, "a", "b", 1, NULL));
+    assert_true(queue_wait(e, flight_has_room(e), -1, 1));
+    step(&st, 0);
+    struct submission *third = send_all(&st, 0, commands, many);
+    assert_true(flight_has_room(e));
+    assert_false(queue_wait(e, flight_has_room(e), -1, 1));
+    assert_false(answered(first));
+    st.rigs[0].outcome_waits = false;
+    for (int i = 0; i < 8 && !answered(third); i++)
+        step(&st, 0);
+    assert_true(answered(first) && answered(second) && answered(third));
     stage_close(&st);
 }
 
@@ -394,6 +423,7 @@ int main(void)
         cmocka_unit_test(the_next_batch_is_decided_while_one_commits),
         cmocka_unit_test(what_stands_on_a_flight_is_answered_after_it),
         cmocka_unit_test(a_reversal_sees_the_one_in_flight),
+        cmocka_unit_test(what_does_not_fit_keeps_nobody_awake),
         cmocka_unit_test(new_assets_and_ledgers_fly_alone),
         cmocka_unit_test(the_index_finds_keys_that_were_used),
         cmocka_unit_test(a_replay_is_one_even_where_nothing_would_be_written),

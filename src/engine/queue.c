@@ -78,12 +78,17 @@ enum refusal engine_submit(struct engine *e, struct submission *s)
     return refusal;
 }
 
+/* What one transaction should hold; a submission alone may be larger. */
+static bool fits(const struct engine *e, size_t already, const struct submission *s)
+{
+    return already == 0 || already + s->n <= e->config.commit_commands;
+}
+
 static struct batch_input take_locked(struct engine *e, size_t already)
 {
     struct batch_input input = {.first = e->first};
     for (struct submission *s = e->first; s != NULL; s = s->next) {
-        bool first = input.last == NULL && already == 0;
-        if (!first && already + input.n_commands + s->n > e->config.commit_commands)
+        if (!fits(e, already + input.n_commands, s))
             break;
         input.last = s;
         input.n_commands += s->n;
@@ -122,8 +127,10 @@ void queue_append(struct batch_input *input, const struct batch_input *more)
 bool queue_wait(struct engine *e, bool room, int fd, int timeout_ms)
 {
     pthread_mutex_lock(&e->mutex);
-    bool ready = e->stopping || (room && e->first != NULL);
-    e->sleeping = !ready && room;
+    bool next = room && e->first != NULL && fits(e, e->open_input.n_commands, e->first);
+    bool ready = e->stopping || next;
+    e->sleeping =
+        !ready && room && e->first == NULL; /* behind one that does not fit nothing that arrives is of use */
     pthread_mutex_unlock(&e->mutex);
     if (ready)
         return true;

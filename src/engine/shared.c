@@ -203,7 +203,7 @@ int shared_recheck(struct engine *e, struct err *err)
     return r;
 }
 
-static size_t catalog_size(const struct engine *e)
+size_t catalog_size(const struct engine *e)
 {
     return catalog_ledgers(e->config.catalog) + catalog_assets(e->config.catalog);
 }
@@ -212,7 +212,7 @@ int shared_settle_doubts(struct engine *e, struct err *err)
 {
     struct batch *b = &e->batch;
     struct ledger_known *known = ARENA_ARRAY(&b->arena, struct ledger_known, b->n_doubts);
-    size_t n = 0, before = catalog_size(e);
+    size_t n = 0;
     bool moved = false;
     int r = 0;
     e->collections++;
@@ -223,7 +223,7 @@ int shared_settle_doubts(struct engine *e, struct err *err)
         r = learn(e, known, n, false, CATCH_UP_ENTRIES, &moved, err);
     if (r == 0 && b->catalog_doubt)
         r = catalog_refresh(e->config.catalog, journal_of(e), err);
-    if (r == 0 && (moved || (b->catalog_doubt && catalog_size(e) != before)))
+    if (r == 0 && (moved || (b->catalog_doubt && catalog_size(e) != b->catalog_size)))
         r = err_set(err, ERR_CONFLICT, "another process has written meanwhile");
     return r;
 }

@@ -88,6 +88,11 @@ int postgres_reading(struct postgres_journal *p, struct pg_wire **ret_wire, stru
 {
     *ret_wire = &p->read;
     int rc = p->scan == NULL ? 0 : postgres_scan_settle(p->scan, err);
+    /* After a failover `append` leads to another server, and the old one may still answer: it would be a rival journal. */
+    if (p->read_beside != p->append.connections && p->scan == NULL && !p->read.in_transaction) {
+        pg_close(&p->read);
+        p->read_beside = p->append.connections;
+    }
     return rc != 0 ? rc : pg_ready(&p->read, err);
 }
 
@@ -250,7 +255,8 @@ static struct postgres_journal *make(const char *url, const struct journal_optio
     pg_params_init(&p->params);
     char *main_url = copy(url);
     p->append = (struct pg_wire){.url = main_url, .use = PG_APPENDS, .pooled = p->direct_url != NULL};
-    p->read = (struct pg_wire){.url = main_url, .pooled = p->direct_url != NULL};
+    p->read = (struct pg_wire){
+        .url = main_url, .use = p->mode == JOURNAL_WRITE ? PG_APPENDS : 0, .pooled = p->direct_url != NULL};
     p->listen = (struct pg_wire){.url = p->direct_url != NULL ? p->direct_url : main_url, .use = PG_LISTENS};
     if (p->mode == JOURNAL_WRITE)
         p->appending = postgres_appending_new(p);
@@ -291,6 +297,7 @@ int journal_postgres_open(
     struct postgres_journal *p = make(url, options);
     if (p->mode == JOURNAL_WRITE)
         rc = pg_ready(&p->append, err);
+    p->read_beside = p->append.connections;
     if (rc == 0)
         rc = pg_ready(&p->read, err);
     if (rc == 0)

@@ -141,11 +141,14 @@ static int unknown(struct postgres_journal *p, const char *why, struct err *err)
 }
 
 /* An error that the server says it has rolled back for. When it ends the session instead (FATAL) or says nothing,
- * the transaction may have been committed before: its answer is what was lost. */
+ * the transaction may have been committed before: its answer is what was lost. Distributed databases say so in an
+ * error of its own (40003 statement_completion_unknown; CockroachDB: "result is ambiguous"). */
 static bool rolled_back(const PGresult *result)
 {
     const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
-    return severity != NULL && strcmp(severity, "ERROR") == 0;
+    const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    bool ambiguous = sqlstate != NULL && (strcmp(sqlstate, "40003") == 0 || strncmp(sqlstate, "08", 2) == 0);
+    return severity != NULL && strcmp(severity, "ERROR") == 0 && !ambiguous;
 }
 
 static int failure(struct postgres_journal *p, const PGresult *result, struct err *err)

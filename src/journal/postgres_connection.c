@@ -182,7 +182,8 @@ static void ignore_notice(void *ctx, const PGresult *result)
     (void)result;
 }
 
-/* Has the URL more than one host? Then writes go to the one that takes them. */
+/* Has the URL more than one host? Then only the one that takes writes will do, for reads too: what was acknowledged a
+ * moment ago may not have reached the others yet. Who wants to read from those says so in the URL. */
 static bool has_hosts(const char *url)
 {
     PQconninfoOption *options = PQconninfoParse(url, NULL);
@@ -204,7 +205,7 @@ static void connection_settings(const struct pg_wire *wire, const char *keywords
         {"keepalives_interval", "5"},
         {"keepalives_count", "3"},
         {"tcp_user_timeout", "15000"},
-        {"target_session_attrs", wire->use & PG_APPENDS && has_hosts(wire->url) ? "read-write" : "any"},
+        {"target_session_attrs", has_hosts(wire->url) ? "read-write" : "any"},
         {"dbname", wire->url},
         {"client_encoding", "UTF8"},
     };
@@ -334,6 +335,7 @@ static int connect_now(struct pg_wire *wire, struct err *err)
     wire->pg = PQconnectdbParams(keywords, values, 1);
     if (wire->pg == NULL || PQstatus(wire->pg) != CONNECTION_OK)
         return cannot_connect(wire, err);
+    wire->connections++;
     PQsetNoticeReceiver(wire->pg, ignore_notice, NULL);
     if (PQsetnonblocking(wire->pg, 1) != 0)
         return pg_error(wire, NULL, "database", err);

@@ -110,7 +110,8 @@ struct pg_statement {
 };
 
 enum pg_wire_use {
-    PG_APPENDS = 1, /* commits are made over it: the server's settings must make them durable */
+    /* Commits are made over it, or decided on what it reads: it leads to a primary whose settings make them durable. */
+    PG_APPENDS = 1,
     PG_LISTENS = 2, /* over direct_url */
 };
 
@@ -118,10 +119,11 @@ enum pg_wire_use {
 struct pg_wire {
     PGconn *pg; /* NULL while there is none */
     char *url;
-    unsigned use;   /* of pg_wire_use */
-    bool pooled;    /* nothing is kept in the session: no named statements, no settings */
-    bool connected; /* once at least */
-    bool listening; /* LISTEN was said on this connection */
+    unsigned use;         /* of pg_wire_use */
+    bool pooled;          /* nothing is kept in the session: no named statements, no settings */
+    bool connected;       /* once at least */
+    unsigned connections; /* made so far */
+    bool listening;       /* LISTEN was said on this connection */
     /* A transaction of several calls is open: another connection would not do for it. Set by who began it, cleared by who
      * ends it or gives it up. */
     bool in_transaction;
@@ -200,6 +202,7 @@ struct postgres_journal {
     struct pg_wire append; /* JOURNAL_WRITE only */
     struct pg_wire
         read; /* in JOURNAL_WRITE handles beside `append`: fetching goes on while a batch commits */
+    unsigned read_beside;    /* the connection of `append` that `read` was made beside */
     struct pg_wire listen;   /* JOURNAL_READ, connected by the first listen() */
     struct pg_params params; /* scratch of the reads; appending has its own */
     struct digest *digest;
