@@ -395,9 +395,9 @@ void finish_batch(
  * A record that the database refuses, however often it is decided, would take its whole batch with it: then
  * every submission goes alone, and only the one that is to blame fails.
  */
-static int outcome_of(struct engine *e, const struct batch_input *input, struct err *err)
+static int outcome_of(struct engine *e, struct batch_input *input, bool may_grow, struct err *err)
 {
-    return e->shared ? shared_attempt(e, input, err) : attempt_batch(e, input, err);
+    return e->shared ? shared_attempt(e, input, may_grow, err) : attempt_batch(e, input, err);
 }
 
 static void run_one_by_one(struct engine *e, const struct batch_input *input)
@@ -406,17 +406,17 @@ static void run_one_by_one(struct engine *e, const struct batch_input *input)
         next = s->next;
         s->next = NULL;
         struct err err = {0};
-        const struct batch_input alone = {.first = s, .last = s, .n_commands = s->n};
-        int r = outcome_of(e, &alone, &err);
+        struct batch_input alone = {.first = s, .last = s, .n_commands = s->n};
+        int r = outcome_of(e, &alone, false, &err);
         finish_batch(e, &e->batch, &alone, r, &err);
     }
 }
 
-void run_prepared(struct engine *e, const struct batch_input *input)
+void run_prepared(struct engine *e, struct batch_input *input)
 {
     struct err err = {0};
+    int r = outcome_of(e, input, true, &err);
     metrics_observe(e->config.metrics, METRIC_BATCH, input->n_commands);
-    int r = outcome_of(e, input, &err);
     if (r == ERR_CONFLICT && input->first->next != NULL)
         run_one_by_one(e, input);
     else

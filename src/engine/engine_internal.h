@@ -121,6 +121,9 @@ struct engine {
 /* Takes what waits, up to the most that one transaction should hold beside `already`; at least one submission if
  * that is 0. */
 struct batch_input queue_take(struct engine *e, size_t already);
+/* The same, as far as `accept` likes what comes. */
+typedef bool queue_accept(struct engine *e, const struct submission *s);
+struct batch_input queue_take_some(struct engine *e, size_t already, queue_accept *accept);
 void queue_append(struct batch_input *input, const struct batch_input *more);
 /* Sleeps until there is something to do: commands (if `room`, and if they fit beside the open ones), the end, a
  * readable fd (-1: none), the time (-1: none). False if the time passed. */
@@ -144,7 +147,7 @@ void count_commit(struct engine *e, int r, int64_t begun);
 void finish_batch(
     struct engine *e, struct batch *b, const struct batch_input *input, int r, const struct err *err);
 /* From prepared commands to answers. */
-void run_prepared(struct engine *e, const struct batch_input *input);
+void run_prepared(struct engine *e, struct batch_input *input);
 void set_healthy(struct engine *e, bool healthy);
 
 /* --- shared.c */
@@ -153,7 +156,9 @@ void set_healthy(struct engine *e, bool healthy);
 const struct ledger_known *past_newest(const struct engine *e, uint32_t ledger);
 void past_push(struct engine *e, uint32_t ledger, uint64_t seq, const uint8_t hash[HASH_LEN]);
 /* The slow road: decides, commits, until there is an outcome. What it returns is of the last attempt. */
-MUST_CHECK int shared_attempt(struct engine *e, const struct batch_input *input, struct err *err);
+/* If it may grow: what arrives while the ledgers' locks are waited for goes along. Else others who write would make
+ * every batch small, of what came in the moment after the last one. */
+MUST_CHECK int shared_attempt(struct engine *e, struct batch_input *input, bool may_grow, struct err *err);
 /* Ledgers and assets known; readers and the follower add to them at any time. */
 size_t catalog_size(const struct engine *e);
 /* Whether answers that leave no record were decided on the newest heads. ERR_CONFLICT: they were not, and what is

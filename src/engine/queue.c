@@ -84,11 +84,11 @@ static bool fits(const struct engine *e, size_t already, const struct submission
     return already == 0 || already + s->n <= e->config.commit_commands;
 }
 
-static struct batch_input take_locked(struct engine *e, size_t already)
+static struct batch_input take_locked(struct engine *e, size_t already, queue_accept *accept)
 {
     struct batch_input input = {.first = e->first};
     for (struct submission *s = e->first; s != NULL; s = s->next) {
-        if (!fits(e, already + input.n_commands, s))
+        if (!fits(e, already + input.n_commands, s) || (accept != NULL && !accept(e, s)))
             break;
         input.last = s;
         input.n_commands += s->n;
@@ -105,8 +105,13 @@ static struct batch_input take_locked(struct engine *e, size_t already)
 
 struct batch_input queue_take(struct engine *e, size_t already)
 {
+    return queue_take_some(e, already, NULL);
+}
+
+struct batch_input queue_take_some(struct engine *e, size_t already, queue_accept *accept)
+{
     pthread_mutex_lock(&e->mutex);
-    struct batch_input input = take_locked(e, already);
+    struct batch_input input = take_locked(e, already, accept);
     size_t left = e->queued_commands;
     pthread_mutex_unlock(&e->mutex);
     metrics_set(e->config.metrics, METRIC_QUEUE_DEPTH, (int64_t)left);

@@ -340,7 +340,29 @@ static int hold(struct engine *e, const struct batch_input *input, bool *ret_mov
     return r;
 }
 
-static int attempt_once(struct engine *e, const struct batch_input *input, bool *ret_moved, struct err *err)
+/* Acts on the ledgers whose locks were taken last, and on no other: a lock more would be out of order. */
+static bool is_held(struct engine *e, const struct submission *s)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        const struct ledger_row *row = catalog_ledger_by_name(e->config.catalog, s->commands[i].ledger);
+        const struct ledger_past *past = row != NULL ? e->pasts[row->id] : NULL;
+        if (past == NULL || past->collected != e->collections)
+            return false;
+    }
+    return true;
+}
+
+static void take_along(struct engine *e, struct batch_input *input)
+{
+    struct batch_input more = queue_take_some(e, input->n_commands, is_held);
+    if (more.first == NULL)
+        return;
+    prepare(e, &more);
+    queue_append(input, &more);
+}
+
+static int attempt_once(
+    struct engine *e, struct batch_input *input, bool may_grow, bool *ret_moved, struct err *err)
 {
     int r = e->lost ? err_set(err, ERR_LOST, "%s", e->lost_text) : 0;
     if (r == 0 && e->stale)
@@ -348,6 +370,8 @@ static int attempt_once(struct engine *e, const struct batch_input *input, bool 
     size_t known_before = catalog_size(e);
     if (r == 0 && e->hold_left > 0)
         r = hold(e, input, ret_moved, err);
+    if (r == 0 && e->held && may_grow)
+        take_along(e, input);
     if (r == 0)
         r = decide_batch(e, input, err);
     if (r == 0)
@@ -368,14 +392,14 @@ static int see_catalog(struct engine *e, bool *ret_moved, struct err *err)
     return r;
 }
 
-int shared_attempt(struct engine *e, const struct batch_input *input, struct err *err)
+int shared_attempt(struct engine *e, struct batch_input *input, bool may_grow, struct err *err)
 {
     int refused = 0;
     for (int attempt = 0; attempt < SHARED_ATTEMPTS; attempt++) {
         bool moved = false;
         if (attempt > 0)
             metrics_count(e->config.metrics, METRIC_DECIDED_AGAIN, 1);
-        int r = attempt_once(e, input, &moved, err);
+        int r = attempt_once(e, input, may_grow, &moved, err);
         if (r == 0) {
             e->keys_eager -= e->keys_eager > 0;
             return 0;
