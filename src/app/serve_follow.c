@@ -46,8 +46,9 @@ static int see_head(void *ctx, uint32_t ledger, uint64_t seq)
     return 0;
 }
 
-/* A ledger that is not known is added with its rows, and then has a head. */
-static int look_around(struct follower *f, struct err *err)
+/* A ledger that is not known is added with its rows, and then has a head. What was heard of may be in the catalog
+ * already, by the engine's doing or a reader's, and they wake nobody. */
+static int look_around(struct follower *f, bool heard, struct err *err)
 {
     struct look look = {.catalog = f->config.catalog};
     int r = f->journal->ops->heads(f->journal, see_head, &look, err);
@@ -55,7 +56,7 @@ static int look_around(struct follower *f, struct err *err)
         r = catalog_refresh(f->config.catalog, f->journal, err);
         look.news = true;
     }
-    if (r == 0 && look.news)
+    if (r == 0 && (look.news || heard))
         f->config.reached(f->config.ctx);
     return r;
 }
@@ -78,7 +79,7 @@ static void *follower_main(void *arg)
         struct err unheard = {0};
         int heard = f->journal->ops->listen(f->journal, FOLLOW_POLL_MS, f->stop_fd, &unheard);
         /* Without messages there are still the heads, later. */
-        int r = look_around(f, &err);
+        int r = look_around(f, heard > 0, &err);
         atomic_store(&f->unreachable, r < 0);
         if (r == 0 && heard < 0) {
             r = heard;

@@ -22,7 +22,8 @@ struct follow_config {
     const char *database_url;
     const char *database_direct_url; /* as in struct journal_options */
     struct catalog *catalog;
-    void (*reached)(void *ctx); /* on the follower's thread, after a look that found something new */
+    void (*reached)(
+        void *ctx); /* on the follower's thread, after a message or a look that found something new */
     void *ctx;
 };
 

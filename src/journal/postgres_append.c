@@ -142,12 +142,12 @@ static int unknown(struct postgres_journal *p, const char *why, struct err *err)
 
 /* An error that the server says it has rolled back for. When it ends the session instead (FATAL) or says nothing,
  * the transaction may have been committed before: its answer is what was lost. Distributed databases say so in an
- * error of its own (40003 statement_completion_unknown; CockroachDB: "result is ambiguous"). */
+ * error of its own (40003, 08007; CockroachDB: "result is ambiguous"). */
 static bool rolled_back(const PGresult *result)
 {
     const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
     const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-    bool ambiguous = sqlstate != NULL && (strcmp(sqlstate, "40003") == 0 || strncmp(sqlstate, "08", 2) == 0);
+    bool ambiguous = sqlstate != NULL && (strcmp(sqlstate, "40003") == 0 || strcmp(sqlstate, "08007") == 0);
     return severity != NULL && strcmp(severity, "ERROR") == 0 && !ambiguous;
 }
 
