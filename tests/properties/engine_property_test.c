@@ -12,8 +12,8 @@
  */
 #include "base/check.h"
 
-#include "app/export.h"
 #include "app/verify.h"
+#include "exports.h"
 #include "generate.h"
 #include "journal/canonical.h"
 #include "journal/history.h"
@@ -548,31 +548,6 @@ static void check_same(struct run *r, const struct record *a, const struct recor
     strbuf_fini(&bytes[1]);
 }
 
-/* What people get: `creditledger export`, byte by byte. */
-static void check_exports(struct run *r, uint32_t ledger)
-{
-    char *text[RIGS];
-    size_t size[RIGS];
-    for (size_t i = 0; i < RIGS; i++) {
-        struct err err;
-        uint64_t n;
-        FILE *out = open_memstream(&text[i], &size[i]);
-        assert_non_null(out);
-        const struct export_request request = {.j = r->rigs[i].reader,
-            .ledger = catalog_ledger(r->rigs[i].catalog, ledger),
-            .format = EXPORT_NDJSON,
-            .from_seq = 1,
-            .out = out};
-        if (export_ledger(&request, &n, &err) != 0)
-            FAIL(r, "export: %s", err.message);
-        fclose(out);
-    }
-    if (size[0] != size[1] || memcmp(text[0], text[1], size[0]) != 0)
-        FAIL(r, "ledger %u: the exports differ", ledger);
-    for (size_t i = 0; i < RIGS; i++)
-        free(text[i]);
-}
-
 static void check_ledger(struct run *r, uint32_t ledger)
 {
     const struct model_ledger *l = &r->model->ledgers[ledger - 1];
@@ -721,15 +696,16 @@ static void check_gauge(struct run *r)
 
 static void check_all(struct run *r)
 {
+    struct err err;
     for (uint32_t ledger = 1; ledger <= r->model->n_ledgers; ledger++) {
         check_ledger(r, ledger);
-        check_exports(r, ledger);
+        if (exports_compare(&r->rigs[0], &r->rigs[1], ledger, &err) != 0)
+            FAIL(r, "ledger %u: exports: %s", ledger, err.message);
         check_accounts(r, ledger);
     }
     for (size_t i = 0; i < RIGS; i++) {
         const struct verify_options options = {.fault = on_fault, .ctx = r};
         struct verify_counts counts;
-        struct err err;
         if (verify_journal(r->rigs[i].reader, &options, &counts, &err) != 0)
             FAIL(r, "verify: %s", err.message);
     }
