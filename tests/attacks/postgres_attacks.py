@@ -22,6 +22,8 @@ def control(name, *items, role=None):
 control("transfer", legs(), journal(N))
 control("two transfers", legs(), journal(N), legs_after(), journal(N + 1))
 control("transfer with key and text", legs(), text(N), journal(N, key="key", text_digest=bytes(32)))
+control("texts in another order than their records", legs(), text(N + 1), text(N), journal(N, text_digest=bytes(32)), legs_after(),
+    journal(N + 1, text_digest=bytes(32)))
 control("transfer between two assets", entry(N, 0, 2, 6, -100, 800, outgoing_after=300), entry(N, 1, 1, 3, 100, 50),
         entry(N, 2, 6, 2, -92, -92), entry(N, 3, 5, 2, 92, 92), journal(N))
 control("backdated", late(legs(), 7), journal(N, effective_at=7))

@@ -7,6 +7,8 @@ from postgres_mutations import share
 TRIGGERS_TOO = "the triggers see it too; it is there for the plain profile, which has none"
 EQUIVALENT = {
     "entry_check: without 'OR p.seq = n.seq' in line 16": "vouches for less, so more is looked at closely",
+    "record_text_check: without 'AND x.seq = n.first' in line 10": "vouches for less, so more is looked at closely",
+    "record_text_check: without 'AND x.xmin = t.xmin' in line 12": "needs an older transaction: postgres_sessions_test.py",
     "creditledger.account_revision: i4_revision": TRIGGERS_TOO,
     "creditledger.journal: i1_lots": TRIGGERS_TOO,
     "creditledger.journal: i1_seq": TRIGGERS_TOO,

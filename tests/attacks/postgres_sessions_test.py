@@ -207,6 +207,8 @@ CASES = {
     "a text erased by A comes back in B's old snapshot": erased_text_comes_back,
     "the same, if the transaction is not compared: it does": erased_text_comes_back_without_the_check("t.xmin = j.xmin AND ", ""),
     "the same, if one of two texts is looked at: it does": erased_text_comes_back_without_the_check("OFFSET 0) t", "LIMIT 1) t"),
+    "the same, if the quick look does not compare it: it does": erased_text_comes_back_without_the_check("x.xmin = t.xmin AND ", ""),
+    "the same, if the quick look is at one of two texts: it does": erased_text_comes_back_without_the_check("OFFSET 0) t ON", "LIMIT 1) t ON"),
     "savepoints": savepoints, "a prepared transaction": prepared_transaction,
 }
 

@@ -276,6 +276,8 @@ END $$;
 -- I1: a text comes in the statement of its record, told by what PostgreSQL itself writes to both rows. Else an erased
 -- text could come back, through a transaction so old that it does not see the erasure. (A text that the statement also
 -- erased is not there any more. An old transaction sees two, the erased one and its own: each must pass.)
+-- One row tells for all texts of the statement; one range of the records vouches for them. What that leaves in doubt
+-- (texts in another order than their records too) is looked at one by one.
 CREATE FUNCTION creditledger.record_text_check() RETURNS trigger LANGUAGE plpgsql
   SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
   SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off
@@ -283,6 +285,16 @@ CREATE FUNCTION creditledger.record_text_check() RETURNS trigger LANGUAGE plpgsq
 DECLARE
   r record;
 BEGIN
+  PERFORM FROM (SELECT f.ledger, min(f.seq) AS first, max(f.seq) AS last, array_agg(f.seq) AS seqs
+        FROM fresh f GROUP BY f.ledger OFFSET 0) n
+      LEFT JOIN LATERAL (SELECT x.xmin, x.cmin FROM creditledger.record_text x
+        WHERE x.ledger = n.ledger AND x.seq = n.first OFFSET 0) t ON true
+    WHERE n.seqs IS DISTINCT FROM (SELECT array_agg(j.seq) FROM (SELECT x.seq FROM creditledger.journal x
+        WHERE x.ledger = n.ledger AND x.seq BETWEEN n.first AND n.last AND x.xmin = t.xmin AND x.cmin = t.cmin
+          AND x.text_digest IS NOT NULL ORDER BY x.seq OFFSET 0) j) LIMIT 1;
+  IF NOT FOUND THEN
+    RETURN NULL;
+  END IF;
   SELECT n.ledger, n.seq INTO r FROM fresh n
       CROSS JOIN LATERAL (SELECT x.xmin, x.cmin FROM creditledger.record_text x
         WHERE x.ledger = n.ledger AND x.seq = n.seq OFFSET 0) t
