@@ -179,10 +179,10 @@ static void a_replay_is_one_even_where_nothing_would_be_written(void **state)
     (void)state;
     struct stage st;
     stage_open(&st);
-    struct command exact = pay(&st, "a", "b", 60, "exact");
+    struct command exact = pay(&st, "a", "b", 30, "exact");
     exact.as.post.has_balance_after = true;
     exact.as.post.balance_account = ext("b");
-    exact.as.post.balance_after_minor = 60;
+    exact.as.post.balance_after_minor = 30;
     assert_int_equal(run(&st, 0, exact).refusal, REFUSAL_NONE);
     struct answer again = run(&st, 0, exact);
     assert_int_equal(again.refusal, REFUSAL_NONE);

@@ -21,7 +21,7 @@ struct world {
     uint8_t next_random;
     struct journal_ops ops; /* the backend's, with append replaced */
     int (*append)(struct journal *, const struct journal_batch *, struct err *);
-    int fail_appends, fail_code, appends;
+    int fail_appends, fail_code, appends, unannounced;
 };
 
 static struct world *the_world; /* for failing_append, which gets no context */
@@ -43,6 +43,8 @@ static void test_random(void *environment, void *ret_bytes, size_t len)
 static int failing_append(struct journal *j, const struct journal_batch *batch, struct err *err)
 {
     the_world->appends++;
+    for (size_t i = 0; i < batch->n_assets; i++)
+        the_world->unannounced += catalog_asset(the_world->catalog, batch->assets[i].id) == NULL;
     for (size_t i = 0; i < batch->n_records; i++)
         if (str_eq_c(batch->records[i]->reference, "poison"))
             return err_set(err, ERR_CONFLICT, "%s", "refused by the database alone");
@@ -483,6 +485,7 @@ static void ledgers_and_assets_are_declared_once(void **state)
         .ledger = STR("main"),
         .as.declare_asset = {.code = STR("CREDITS"), .scale = 0}};
     assert_true(run(w, asset).created);
+    assert_int_equal(w->unannounced, 0); /* from the commit on readers may meet it */
     assert_false(run(w, asset).created);
     asset.as.declare_asset.scale = 2;
     assert_int_equal(run(w, asset).refusal, REFUSAL_ASSET_EXISTS);
