@@ -754,7 +754,7 @@ int journal_memory_open(
     }
     struct memory *m = malloc(sizeof *m);
     INVARIANT(m != NULL);
-    *m = (struct memory){.journal = {&memory_ops},
+    *m = (struct memory){.journal = {&memory_ops, false},
         .store = store,
         .digest = digest,
         .writes = options->mode == JOURNAL_WRITE,
