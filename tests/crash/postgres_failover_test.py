@@ -108,10 +108,44 @@ def lagging(tap):
                 node.stop_well()
 
 
+def lagging_and_named_first(tap):
+    """Nobody dies but connections: a standby that is behind is no reason to think that records are lost."""
+    with Cluster() as primary:
+        database = database_of(migrate(primary.database()))
+        with primary.replica() as replica:
+            ends, there = time.monotonic() + 20, primary.sql("SELECT pg_current_wal_lsn()").strip()
+            while replica.sql(f"SELECT pg_last_wal_replay_lsn() >= '{there}'").strip() != "t":
+                assert time.monotonic() < ends, "the replica does not follow"
+                time.sleep(0.02)
+            replica.sql("SELECT pg_wal_replay_pause()")
+            with Node(url=both(replica, primary, database)) as node:
+                node.start()
+                wallets(node)
+                client = Client(node.port)
+                with tap.point("a standby that is named first and lags is neither written to nor read"):
+                    for i in range(5):
+                        primary.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                                    f" WHERE datname = '{database}' AND pid <> pg_backend_pid()")
+                        ends = time.monotonic() + 20
+                        while True:
+                            answer = client.post("/transfers", transfer(f"again-{i}"))
+                            if answer.status == 201:
+                                break
+                            assert answer.status == 503 and time.monotonic() < ends, (answer, node.log()[-3000:])
+                            time.sleep(0.05)
+                        reached = {"Ledger-Min-Seq": str(head(primary, database))}
+                        client.must(200, "GET", "/accounts/ext:w0/balance", headers=reached)
+                    assert "acknowledged and are not in the database" not in node.log()
+                client.close()
+                node.verify()
+                node.stop_well()
+
+
 def main():
     tap = Tap()
     synchronous(tap)
     lagging(tap)
+    lagging_and_named_first(tap)
     tap.done()
 
 
