@@ -617,6 +617,16 @@ static void test_of_several_hosts_the_primary(void **state)
     journal_close(j);
     const struct journal_options options = {.mode = JOURNAL_READ};
     assert_int_equal(journal_open(url, &options, &j, &err), ERR_IO);
+    /* The same, named outside the URL. */
+    char hosts[256], ports[64];
+    snprintf(hosts, sizeof hosts, "%s,%s", PQhost(w->side), PQhost(w->side));
+    snprintf(ports, sizeof ports, "%s,%s", PQport(w->side), PQport(w->side));
+    snprintf(url, sizeof url, "postgres://%s@/%s", PQuser(w->side), PQdb(w->side));
+    setenv("PGHOST", hosts, 1);
+    setenv("PGPORT", ports, 1);
+    assert_int_equal(journal_open(url, &options, &j, &err), ERR_IO);
+    unsetenv("PGHOST");
+    unsetenv("PGPORT");
     assert_int_equal(journal_open(w->url, &options, &j, &err), 0); /* the one that was asked for */
     journal_close(j);
 }

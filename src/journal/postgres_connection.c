@@ -182,16 +182,27 @@ static void ignore_notice(void *ctx, const PGresult *result)
     (void)result;
 }
 
+static void see_hosts(const PQconninfoOption *options, bool *named, bool *several)
+{
+    for (const PQconninfoOption *o = options; o != NULL && o->keyword != NULL; o++) {
+        if ((strcmp(o->keyword, "host") != 0 && strcmp(o->keyword, "hostaddr") != 0) || o->val == NULL)
+            continue;
+        *named = true;
+        *several = *several || strchr(o->val, ',') != NULL;
+    }
+}
+
 /* Has the URL more than one host? Then only the one that takes writes will do, for reads too: what was acknowledged a
  * moment ago may not have reached the others yet. Who wants to read from those says so in the URL. */
 static bool has_hosts(const char *url)
 {
-    PQconninfoOption *options = PQconninfoParse(url, NULL);
-    bool several = false;
-    for (PQconninfoOption *o = options; o != NULL && o->keyword != NULL; o++)
-        several = several || ((strcmp(o->keyword, "host") == 0 || strcmp(o->keyword, "hostaddr") == 0) &&
-                                 o->val != NULL && strchr(o->val, ',') != NULL);
-    PQconninfoFree(options);
+    PQconninfoOption *in_url = PQconninfoParse(url, NULL), *defaults = PQconndefaults();
+    bool named = false, several = false;
+    see_hosts(in_url, &named, &several);
+    if (!named) /* PGHOST */
+        see_hosts(defaults, &named, &several);
+    PQconninfoFree(in_url);
+    PQconninfoFree(defaults);
     return several;
 }
 
