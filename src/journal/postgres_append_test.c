@@ -597,76 +597,6 @@ static void test_two_contend(void **state)
     two_contend(LEDGER_LOCK_ROW);
 }
 
-/* ---- failovers ---- */
-
-/* A standby that lags would make records seem lost, and balances newer than they are. */
-static void test_of_several_hosts_the_primary(void **state)
-{
-    struct writers *w = *state;
-    struct err err = {0};
-    struct ledger_head head;
-    char url[512];
-    snprintf(url, sizeof url, "postgres://%s@/%s?host=%s,%s&port=%s,%s", PQuser(w->side), PQdb(w->side),
-        PQhost(w->side), PQhost(w->side), PQport(w->side), PQport(w->side));
-    struct journal *j = open_writer(url, LEDGER_LOCK_DEFAULT);
-    struct postgres_journal *p = (struct postgres_journal *)j;
-    MUST(j->ops->head(j, 1, &head, &failure));
-    set_database(w, "SET default_transaction_read_only = on"); /* as a standby is */
-    pg_close(&p->read);
-    assert_int_equal(j->ops->head(j, 1, &head, &err), ERR_IO);
-    journal_close(j);
-    const struct journal_options options = {.mode = JOURNAL_READ};
-    assert_int_equal(journal_open(url, &options, &j, &err), ERR_IO);
-    /* The same, named outside the URL. */
-    char hosts[256], ports[64];
-    snprintf(hosts, sizeof hosts, "%s,%s", PQhost(w->side), PQhost(w->side));
-    snprintf(ports, sizeof ports, "%s,%s", PQport(w->side), PQport(w->side));
-    snprintf(url, sizeof url, "postgres://%s@/%s", PQuser(w->side), PQdb(w->side));
-    setenv("PGHOST", hosts, 1);
-    setenv("PGPORT", ports, 1);
-    assert_int_equal(journal_open(url, &options, &j, &err), ERR_IO);
-    unsetenv("PGHOST");
-    unsetenv("PGPORT");
-    assert_int_equal(journal_open(w->url, &options, &j, &err), 0); /* the one that was asked for */
-    journal_close(j);
-}
-
-/* The server that was left may be there still: nothing is decided on what it says. */
-static void test_reads_move_with_the_appends(void **state)
-{
-    struct writers *w = *state;
-    struct ledger_head head;
-    struct postgres_journal *p = (struct postgres_journal *)w->a;
-    const struct journal_batch nothing = {0};
-    MUST(w->a->ops->head(w->a, 1, &head, &failure));
-    int before = PQbackendPID(p->read.pg);
-    MUST(w->a->ops->append(w->a, &nothing, &failure));
-    MUST(w->a->ops->head(w->a, 1, &head, &failure));
-    assert_int_equal(PQbackendPID(p->read.pg), before);
-    pg_close(&p->append);
-    MUST(w->a->ops->append(w->a, &nothing, &failure));
-    MUST(w->a->ops->head(w->a, 1, &head, &failure));
-    assert_int_not_equal(PQbackendPID(p->read.pg), before);
-}
-
-/* Distributed databases answer so when they do not know themselves. */
-static void test_an_ambiguous_result_is_unknown(void **state)
-{
-    struct writers *w = *state;
-    struct err err = {0};
-    struct pending p;
-    run_on(w->side,
-        "CREATE FUNCTION ambiguous() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN"
-        " RAISE EXCEPTION 'result is ambiguous' USING ERRCODE = '40003'; END $$;"
-        "CREATE TRIGGER ambiguous BEFORE INSERT ON creditledger.journal EXECUTE FUNCTION ambiguous()");
-    transfers(&w->fa, 1);
-    assert_int_equal(w->a->ops->append(w->a, pend(&p, &w->fa), &err), ERR_UNKNOWN);
-    run_on(w->side, "DROP TRIGGER ambiguous ON creditledger.journal");
-    p.batch.again = true;
-    MUST(w->a->ops->append(w->a, &p.batch, &failure));
-    assert_records(w, ACCOUNTS + 1);
-}
-
 /* ---- the rest ---- */
 
 static void test_big_batch_and_reads_meanwhile(void **state)
@@ -849,9 +779,6 @@ int main(void)
         cmocka_unit_test(test_hold),
         with_writers(test_hold_ends_with_a_failure),
         cmocka_unit_test(test_two_contend),
-        with_writers(test_of_several_hosts_the_primary),
-        with_writers(test_reads_move_with_the_appends),
-        with_writers(test_an_ambiguous_result_is_unknown),
         with_writers(test_big_batch_and_reads_meanwhile),
         with_writers(test_nothing_proves_durably),
         with_writers(test_synchronous_commit_off_is_refused),
