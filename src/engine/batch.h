@@ -18,6 +18,10 @@ struct ledger_state {
     bool loaded;
     struct ledger_head head;
     uint64_t sealed_in; /* serial of the last batch that sealed a record of it */
+    /* The batch that is being decided records after `not_before`: two commits never share an instant, so that what is
+     * known at T is for ever what was answered at T (?knownAt=), whichever clock went wrong or back. */
+    uint64_t timed_in; /* its serial */
+    int64_t not_before;
 };
 
 struct batch_key {

@@ -38,6 +38,27 @@ static void the_next_batch_is_decided_while_one_commits(void **state)
     stage_close(&st);
 }
 
+/* With clocks that stand still and a process whose clock is behind: else what was known at an instant could change after
+ * it was told. */
+static void no_two_commits_share_an_instant(void **state)
+{
+    (void)state;
+    struct stage st;
+    stage_open(&st);
+    st.rigs[1].clock -= 1000000;
+    int64_t last = 0;
+    for (int i = 0; i < 6; i++) {
+        struct submission *one = send(&st, i % 2, pay(&st, "a", "b", 1, NULL));
+        struct submission *two = send(&st, i % 2, pay(&st, "a", "b", 1, NULL));
+        while (!answered(one) || !answered(two))
+            step(&st, i % 2);
+        assert_true(one->answers[0].record->recorded_at > last);
+        last = two->answers[0].record->recorded_at;
+        assert_true(last == one->answers[0].record->recorded_at); /* one commit */
+    }
+    stage_close(&st);
+}
+
 static void what_stands_on_a_flight_is_answered_after_it(void **state)
 {
     (void)state;
@@ -421,6 +442,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_next_batch_is_decided_while_one_commits),
+        cmocka_unit_test(no_two_commits_share_an_instant),
         cmocka_unit_test(what_stands_on_a_flight_is_answered_after_it),
         cmocka_unit_test(a_reversal_sees_the_one_in_flight),
         cmocka_unit_test(what_does_not_fit_keeps_nobody_awake),

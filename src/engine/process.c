@@ -224,14 +224,26 @@ static int gather_erase(struct task *t)
     return r;
 }
 
+/* Never before the head, and after it if it is another commit's. */
+static int64_t time_of_record(const struct engine *e, struct ledger_state *state)
+{
+    if (state->timed_in != e->batch.serial) {
+        state->timed_in = e->batch.serial;
+        state->not_before = state->head.recorded_at + (state->head.seq > 0);
+    }
+    int64_t earliest =
+        state->head.recorded_at > state->not_before ? state->head.recorded_at : state->not_before;
+    return e->now > earliest ? e->now : earliest;
+}
+
 static int gather(struct task *t)
 {
-    const struct ledger_state *state = &t->e->ledgers[t->ledger->id];
+    struct ledger_state *state = &t->e->ledgers[t->ledger->id];
     t->facts = (struct facts){
         .ledger = t->ledger->id,
         .next_seq = state->head.seq + 1,
         .next_account = state->head.accounts + 1,
-        .now = t->e->now > state->head.recorded_at ? t->e->now : state->head.recorded_at,
+        .now = time_of_record(t->e, state),
         .default_floor = t->ledger->default_floor,
     };
     switch (t->command->op) {

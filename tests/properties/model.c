@@ -573,6 +573,10 @@ static void play_in_ledger(struct play *p)
     int64_t last = p->l->n_records > 0 ? p->l->records[p->l->n_records - 1].recorded : p->l->created;
     if (last > p->now)
         p->now = last;
+    /* Another commit's instant is taken. */
+    size_t of_others = p->committed->records[p->answer->ledger];
+    if (of_others > 0 && p->l->records[of_others - 1].recorded >= p->now)
+        p->now = p->l->records[of_others - 1].recorded + 1;
     if (replayed(p))
         return;
     if (p->command->op == COMMAND_OPEN_ACCOUNT)
