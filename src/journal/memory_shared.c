@@ -24,8 +24,8 @@ static bool is_there(const struct mem_store *store, const struct journal_batch *
     for (size_t i = 0; there && i < batch->n_records; i++)
         there = has_record(store, batch->records[i]);
     for (size_t i = 0; there && i < batch->n_assets; i++)
-        there = batch->assets[i].id <= store->n_assets && memcmp(&store->assets[batch->assets[i].id - 1],
-                                                              &batch->assets[i], sizeof *batch->assets) == 0;
+        there = batch->assets[i].id <= store->n_assets &&
+                strcmp(store->assets[batch->assets[i].id - 1].code, batch->assets[i].code) == 0;
     for (size_t i = 0; there && i < batch->n_ledgers; i++) {
         const struct mem_ledger *ledger = mem_ledger(store, batch->ledgers[i].id);
         there = ledger != NULL && strcmp(ledger->row.name, batch->ledgers[i].name) == 0;

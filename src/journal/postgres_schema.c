@@ -188,9 +188,9 @@ static const char *const grants_of_role[] = {
     "REVOKE ALL ON ALL TABLES IN SCHEMA creditledger FROM %s",
     "GRANT USAGE ON SCHEMA creditledger TO %s",
     "GRANT SELECT ON ALL TABLES IN SCHEMA creditledger TO %s",
-    "GRANT INSERT ON creditledger.ledger, creditledger.asset, creditledger.account, "
-    "creditledger.account_revision,"
-    " creditledger.journal, creditledger.record_text, creditledger.entry, creditledger.lot TO %s",
+    "GRANT INSERT ON creditledger.ledger, creditledger.asset, creditledger.account TO %s",
+    "GRANT INSERT ON creditledger.account_revision, creditledger.entry, creditledger.lot TO %s",
+    "GRANT INSERT ON creditledger.journal, creditledger.record_text TO %s",
 };
 static const char *const grants_of_functions[] = {
     "REVOKE ALL ON ALL FUNCTIONS IN SCHEMA creditledger FROM PUBLIC",

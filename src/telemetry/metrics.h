@@ -23,8 +23,7 @@
     X(DECIDED_AGAIN, "creditledger_batches_decided_again_total", "Batches decided more than once") \
     X(HELD_BATCHES, "creditledger_held_batches_total", \
         "Batches decided under their ledgers' locks, because other processes write too") \
-    X(UNKNOWN_OUTCOMES, "creditledger_unknown_outcomes_total", \
-        "Commits during which the connection broke") \
+    X(UNKNOWN_OUTCOMES, "creditledger_unknown_outcomes_total", "Commits during which the connection broke") \
     X(DUPLICATES, "creditledger_duplicates_total", \
         "Batches in which the database's index found a key used before")
 
