@@ -425,8 +425,11 @@ class Bouncer:
 
     def stop(self):
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGQUIT)  # at once
+            # SIGQUIT may be ignored (in the background of a shell), SIGTERM waits for clients from 1.23 on.
+            self.process.kill()
             self.process.wait()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(self.base, f".s.PGSQL.{BOUNCER_PORT}"))
 
     def url(self, database="postgres", user="postgres"):
         return f"postgres://{user}@/{database}?host={urllib.parse.quote(self.base, safe='/')}&port={BOUNCER_PORT}"
