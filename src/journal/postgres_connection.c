@@ -285,10 +285,11 @@ static int cannot_connect(struct pg_wire *wire, struct err *err)
 }
 
 /* What a session of ours needs. With the planner's alternatives to an index lookup switched off, plans do not depend
- * on statistics, which a table that grows fast does not have yet. */
+ * on statistics, which a table that grows fast does not have yet; so one plan fits all parameters, and is made once. */
 static const char sql_settings[] =
-    "SELECT set_config(name, 'off', false) FROM pg_catalog.pg_settings WHERE name IN ('jit', "
-    "'enable_seqscan',"
+    "SELECT set_config(name, CASE name WHEN 'plan_cache_mode' THEN 'force_generic_plan' ELSE 'off' END, "
+    "false)"
+    " FROM pg_catalog.pg_settings WHERE name IN ('plan_cache_mode', 'jit', 'enable_seqscan',"
     " 'enable_hashjoin', 'enable_mergejoin', 'enable_bitmapscan', 'enable_memoize');";
 static const char sql_hello[] =
     "SELECT pg_catalog.current_setting('fsync', true), pg_catalog.current_setting('synchronous_commit', "
