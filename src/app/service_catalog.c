@@ -10,11 +10,6 @@
 /* Names that nobody has are asked for as well: a reader reads the catalog again at most this often. */
 #define REFRESH_INTERVAL_US 10000
 
-static int refresh(struct service *s, struct journal *journal, struct err *err)
-{
-    return catalog_refresh(s->config.catalog, journal, err);
-}
-
 int service_refresh(struct job *job, struct reader *reader, struct err *err)
 {
     struct service *s = job->service;
@@ -24,7 +19,7 @@ int service_refresh(struct job *job, struct reader *reader, struct err *err)
     if (since >= 0 && since < REFRESH_INTERVAL_US)
         usleep((useconds_t)(REFRESH_INTERVAL_US - since));
     int64_t begun = service_now(s);
-    int r = refresh(s, reader->journal, err);
+    int r = catalog_refresh(s->config.catalog, reader->journal, err);
     if (r == 0)
         reader->refreshed_at = begun;
     return r;
@@ -48,7 +43,7 @@ int service_know_asset(
     *ret_asset = catalog_asset(s->config.catalog, id);
     if (*ret_asset != NULL)
         return 0;
-    int r = refresh(s, journal, err);
+    int r = catalog_refresh(s->config.catalog, journal, err);
     if (r < 0)
         return r;
     *ret_asset = catalog_asset(s->config.catalog, id);
@@ -70,7 +65,7 @@ int service_know_record(
 {
     if (service_knows_record(s, record))
         return 0;
-    int r = refresh(s, journal, err);
+    int r = catalog_refresh(s->config.catalog, journal, err);
     if (r == 0 && !service_knows_record(s, record))
         r = err_set(err, ERR_CORRUPT, "record %llu is in an asset that is not there",
             (unsigned long long)record->seq);

@@ -22,6 +22,11 @@ struct uuid {
 /* `instant` in microseconds since the epoch, not before it; 1 <= counter <= UUID_COUNTER_MAX; 30 bits of `random`. */
 struct uuid uuid_make(int64_t instant, uint64_t counter, uint32_t random);
 uint64_t uuid_counter(struct uuid id); /* of any 16 bytes */
+/* An id in parts, for who stores the counter anyway: its first 64 bits and its last 18, which stand around it. */
+uint64_t uuid_high(struct uuid id);
+uint32_t uuid_low(struct uuid id);
+struct uuid uuid_around(uint64_t counter, uint64_t high, uint32_t low); /* of `low` 18 bits count */
+bool uuid_carries(struct uuid id, uint64_t counter); /* those parts and the counter say all of the id */
 bool uuid_eq(struct uuid a, struct uuid b);
 bool uuid_is_zero(struct uuid id);
 void uuid_format(struct uuid id, char ret_text[UUID_TEXT_LEN + 1]); /* lower case, NUL-terminated */

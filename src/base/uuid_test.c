@@ -27,6 +27,12 @@ static void test_layout(void **state)
         uuid_format(id, text);
         CHECK_STR(cases[i].name, str_of(text), str_of(cases[i].text));
         CHECK_INT(cases[i].name, uuid_counter(id), cases[i].counter);
+        CHECK(cases[i].name, uuid_eq(uuid_around(cases[i].counter, uuid_high(id), uuid_low(id)), id));
+        CHECK(cases[i].name, uuid_carries(id, cases[i].counter));
+        CHECK(cases[i].name, !uuid_carries(id, cases[i].counter ^ 1));
+        id.bytes[8] ^= 0x40; /* another variant */
+        CHECK(cases[i].name, !uuid_carries(id, cases[i].counter));
+        id.bytes[8] ^= 0x40;
         struct strbuf b;
         strbuf_init(&b);
         strbuf_uuid(&b, id);

@@ -391,15 +391,15 @@ void finish_batch(
     batch_begin(b, ++e->serial, 0); /* what is done can no longer be undone */
 }
 
-/*
- * A record that the database refuses, however often it is decided, would take its whole batch with it: then
- * every submission goes alone, and only the one that is to blame fails.
- */
 static int outcome_of(struct engine *e, struct batch_input *input, bool may_grow, struct err *err)
 {
     return e->shared ? shared_attempt(e, input, may_grow, err) : attempt_batch(e, input, err);
 }
 
+/*
+ * A record that the database refuses, however often it is decided, would take its whole batch with it: then
+ * every submission goes alone, and only the one that is to blame fails.
+ */
 static void run_one_by_one(struct engine *e, const struct batch_input *input)
 {
     for (struct submission *s = input->first, *next; s != NULL; s = next) {
@@ -428,7 +428,7 @@ static bool turn(struct engine *e, bool patience_ended)
 {
     if (e->shared)
         return flight_turn(e, patience_ended);
-    struct batch_input input = queue_take(e, 0);
+    struct batch_input input = queue_take(e, 0, NULL);
     if (input.first == NULL)
         return false;
     prepare(e, &input);

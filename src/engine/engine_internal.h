@@ -118,12 +118,10 @@ struct engine {
 
 /* --- queue.c */
 
-/* Takes what waits, up to the most that one transaction should hold beside `already`; at least one submission if
- * that is 0. */
-struct batch_input queue_take(struct engine *e, size_t already);
-/* The same, as far as `accept` likes what comes. */
+/* Takes what waits, as far as `accept` likes it (NULL: all), up to the most that one transaction should hold beside
+ * `already`; at least one submission if that is 0. */
 typedef bool queue_accept(struct engine *e, const struct submission *s);
-struct batch_input queue_take_some(struct engine *e, size_t already, queue_accept *accept);
+struct batch_input queue_take(struct engine *e, size_t already, queue_accept *accept);
 void queue_append(struct batch_input *input, const struct batch_input *more);
 /* Sleeps until there is something to do: commands (if `room`, and if they fit beside the open ones), the end, a
  * readable fd (-1: none), the time (-1: none). False if the time passed. */

@@ -143,7 +143,7 @@ bool flight_turn(struct engine *e, bool patience_ended)
         land(e);
     } else {
         if (flight_has_room(e))
-            input = queue_take(e, e->open_input.n_commands);
+            input = queue_take(e, e->open_input.n_commands, NULL);
         if (input.first != NULL)
             take(e, &input);
         else if (e->in_flight && patience_ended)

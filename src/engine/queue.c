@@ -103,12 +103,7 @@ static struct batch_input take_locked(struct engine *e, size_t already, queue_ac
     return input;
 }
 
-struct batch_input queue_take(struct engine *e, size_t already)
-{
-    return queue_take_some(e, already, NULL);
-}
-
-struct batch_input queue_take_some(struct engine *e, size_t already, queue_accept *accept)
+struct batch_input queue_take(struct engine *e, size_t already, queue_accept *accept)
 {
     pthread_mutex_lock(&e->mutex);
     struct batch_input input = take_locked(e, already, accept);

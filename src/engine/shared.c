@@ -354,7 +354,7 @@ static bool is_held(struct engine *e, const struct submission *s)
 
 static void take_along(struct engine *e, struct batch_input *input)
 {
-    struct batch_input more = queue_take_some(e, input->n_commands, is_held);
+    struct batch_input more = queue_take(e, input->n_commands, is_held);
     if (more.first == NULL)
         return;
     prepare(e, &more);

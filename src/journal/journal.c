@@ -1,5 +1,6 @@
 #include "journal/journal.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "journal/postgres.h"
@@ -39,4 +40,14 @@ void journal_close(struct journal *journal)
 {
     if (journal != NULL)
         journal->ops->close(journal);
+}
+
+int journal_note(journal_note_visit *visit, void *ctx, const char *format, ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    return visit == NULL ? 0 : visit(ctx, text);
 }

@@ -244,6 +244,9 @@ MUST_CHECK int journal_open(
     const char *url, const struct journal_options *options, struct journal **ret_journal, struct err *err);
 void journal_close(struct journal *journal); /* NULL is fine */
 
+/* For backends: a note of formatted text. A visit that is NULL hears nothing. */
+int journal_note(journal_note_visit *visit, void *ctx, const char *format, ...) PRINTF_LIKE(3, 4);
+
 /* The backends' constructors, for journal_open(). `path` and `name` are what follows the scheme. */
 MUST_CHECK int journal_sqlite_open(
     const char *path, const struct journal_options *options, struct journal **ret_journal, struct err *err);

@@ -10,8 +10,6 @@
 
 #include "journal/postgres_internal.h"
 
-#define VERSION_MIN 150000 /* of the server: what the triggers rely on was tested from 15 on */
-
 /* ---- URLs ---- */
 
 bool postgres_url(const char *url)
@@ -259,7 +257,7 @@ static struct postgres_journal *make(const char *url, const struct journal_optio
         .url = main_url, .use = p->mode == JOURNAL_WRITE ? PG_APPENDS : 0, .pooled = p->direct_url != NULL};
     p->listen = (struct pg_wire){.url = p->direct_url != NULL ? p->direct_url : main_url, .use = PG_LISTENS};
     if (p->mode == JOURNAL_WRITE)
-        p->appending = postgres_appending_new(p);
+        p->appending = postgres_appending_new();
     return p;
 }
 
@@ -275,15 +273,6 @@ static int open_schema(struct postgres_journal *p, const struct journal_options 
             rc = postgres_schema_check(&p->read, &p->plain, err);
     }
     return rc;
-}
-
-static int check_version(struct postgres_journal *p, struct err *err)
-{
-    int version = PQserverVersion(p->read.pg);
-    if (p->plain || version >= VERSION_MIN)
-        return 0;
-    return err_set(err, ERR_CONFIG, "database: the server is PostgreSQL %d, this program needs %d or newer",
-        version / 10000, VERSION_MIN / 10000);
 }
 
 int journal_postgres_open(
@@ -303,7 +292,7 @@ int journal_postgres_open(
     if (rc == 0)
         rc = open_schema(p, options, err);
     if (rc == 0)
-        rc = check_version(p, err);
+        rc = postgres_version_check(&p->read, p->plain, err);
     if (rc != 0) {
         postgres_close(&p->base);
         return rc;

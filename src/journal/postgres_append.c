@@ -34,9 +34,8 @@ static const struct pg_statement statement_find_ledgers = {"find_ledgers",
     " JOIN creditledger.ledger l ON l.id = w.id AND l.name = w.name AND l.created_at = w.created_at"
     " AND l.default_floor IS NOT DISTINCT FROM w.floor"};
 
-struct postgres_appending *postgres_appending_new(struct postgres_journal *p)
+struct postgres_appending *postgres_appending_new(void)
 {
-    (void)p;
     struct postgres_appending *a = calloc(1, sizeof *a);
     INVARIANT(a != NULL);
     pg_params_init(&a->params);
@@ -65,6 +64,12 @@ int appending_lock_kind(const struct postgres_journal *p)
     }
     INVARIANT(false);
     return 0;
+}
+
+bool appending_is_nothing(const struct postgres_journal *p)
+{
+    const struct journal_batch *batch = p->appending->rows.batch;
+    return batch->n_records + batch->n_assets + batch->n_ledgers == 0;
 }
 
 /* ---- sending ---- */
@@ -166,8 +171,7 @@ static int failure(struct postgres_journal *p, const PGresult *result, struct er
 /* The plain profile's batch of nothing is taken back: what it shows is that it could have been written. */
 static const char *ends_with(const struct postgres_journal *p)
 {
-    const struct journal_batch *batch = p->appending->rows.batch;
-    return p->plain && batch->n_records + batch->n_assets + batch->n_ledgers == 0 ? "ROLLBACK" : "COMMIT";
+    return p->plain && appending_is_nothing(p) ? "ROLLBACK" : "COMMIT";
 }
 
 /* Takes results to the end of what was sent. A commit shows only there: a statement's success comes before it. */

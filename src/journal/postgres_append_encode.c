@@ -8,12 +8,6 @@
 
 #define LEG_MAX 2047 /* as in the SQLite backend: what one takes, the other takes */
 
-/* What the columns of an id can say: SQL keeps the bits around the counter only. */
-static bool carries(struct uuid id, uint64_t counter)
-{
-    return uuid_counter(id) == counter && id.bytes[8] >> 6 == 2;
-}
-
 static int refuse(struct err *err, const struct record *r, const char *why)
 {
     return err_set(err, ERR_CONFLICT, "%s (ledger %u, seq %llu)", why, r->ledger, (unsigned long long)r->seq);
@@ -26,7 +20,7 @@ static int check(const struct record *r, struct err *err)
         return refuse(err, r, "I1: no such ledger, or not the next record");
     if (r->n_entries > LEG_MAX + 1 || r->n_lots > LEG_MAX + 1)
         return refuse(err, r, "I1: a record has at most 2048 legs and lots");
-    if (!carries(r->id, r->seq))
+    if (!uuid_carries(r->id, r->seq))
         return refuse(err, r, "I8: the id does not carry the seq of the record");
     if (r->text.present && !r->text.readable)
         return refuse(err, r, "I1: a text and its digest go together");
@@ -37,7 +31,7 @@ static int check(const struct record *r, struct err *err)
         return 0;
     if (r->account->number < 1 || r->account->number > POSTGRES_SEQ_MAX)
         return refuse(err, r, "I7: accounts are numbered 1, 2, 3 ...");
-    if (!carries(r->account->id, r->account->number))
+    if (!uuid_carries(r->account->id, r->account->number))
         return refuse(err, r, "I7: the id does not carry the number of the account");
     return 0;
 }
@@ -103,23 +97,6 @@ void batch_rows_fini(struct batch_rows *rows)
     *rows = (struct batch_rows){0};
 }
 
-static Oid array_of(Oid element)
-{
-    switch (element) {
-    case PG_INT2:
-        return PG_INT2_ARRAY;
-    case PG_INT4:
-        return PG_INT4_ARRAY;
-    case PG_INT8:
-        return PG_INT8_ARRAY;
-    case PG_TEXT:
-        return PG_TEXT_ARRAY;
-    default:
-        INVARIANT(element == PG_BYTEA);
-        return PG_BYTEA_ARRAY;
-    }
-}
-
 /* One column: `put` is called for each `row` of a table that `walk` goes through. */
 #define COLUMN(walk, type, put) \
     do { \
@@ -138,13 +115,13 @@ static Oid array_of(Oid element)
         if (needed) \
             COLUMN(walk, type, put); \
         else \
-            pg_put_null(p, array_of(type)); \
+            pg_put_null_array(p, (type)); \
     } while (0)
 
 static void put_nulls(struct pg_params *p, const Oid *elements, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        pg_put_null(p, array_of(elements[i]));
+        pg_put_null_array(p, elements[i]);
 }
 #define NO_ROWS(...) \
     do { \
@@ -255,8 +232,8 @@ void batch_encode_records(struct pg_params *p, const struct batch_rows *rows)
     COLUMN(RECORDS, PG_INT2, pg_array_int2(p, r->format));
     COLUMN(RECORDS, PG_INT8, pg_array_int8(p, r->recorded_at));
     RARE_COLUMN(RECORDS, PG_INT8, r->effective_at != r->recorded_at, pg_array_int8(p, r->effective_at));
-    COLUMN(RECORDS, PG_INT8, pg_array_int8(p, pg_uuid_high(r->id)));
-    COLUMN(RECORDS, PG_INT4, pg_array_int4(p, pg_uuid_low(r->id)));
+    COLUMN(RECORDS, PG_INT8, pg_array_int8(p, (int64_t)uuid_high(r->id)));
+    COLUMN(RECORDS, PG_INT4, pg_array_int4(p, uuid_low(r->id)));
     COLUMN(RECORDS, PG_BYTEA, pg_array_bytes(p, r->hash, HASH_LEN));
     RARE_COLUMN(RECORDS, PG_TEXT, r->idempotency_key.data != NULL, pg_array_str(p, r->idempotency_key));
     RARE_COLUMN(RECORDS, PG_BYTEA, r->idempotency_key.data != NULL,
@@ -333,8 +310,8 @@ void batch_encode_accounts(struct pg_params *p, const struct batch_rows *rows)
     COLUMN(ACCOUNTS, PG_INT4, pg_array_int4(p, a->asset));
     COLUMN(ACCOUNTS, PG_INT2, pg_array_int2(p, (int64_t)a->type));
     COLUMN(ACCOUNTS, PG_INT8, pg_array_uint(p, a->opened_seq));
-    COLUMN(ACCOUNTS, PG_INT8, pg_array_int8(p, pg_uuid_high(a->id)));
-    COLUMN(ACCOUNTS, PG_INT4, pg_array_int4(p, pg_uuid_low(a->id)));
+    COLUMN(ACCOUNTS, PG_INT8, pg_array_int8(p, (int64_t)uuid_high(a->id)));
+    COLUMN(ACCOUNTS, PG_INT4, pg_array_int4(p, uuid_low(a->id)));
     COLUMN(ACCOUNTS, PG_TEXT, pg_array_str(p, a->external_id));
 }
 

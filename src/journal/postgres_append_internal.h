@@ -48,12 +48,13 @@ struct postgres_appending {
     struct pg_params params;
     struct batch_rows rows;
     bool under_way;   /* a batch was sent, its outcome not yet taken */
-    bool pipelined;   /* it was sent as several statements */
     bool transaction; /* it ends with a COMMIT of its own */
     bool held;        /* a transaction with locks is open on the wire */
     int64_t deadline_ms;
 };
 
+/* The batch of nothing, which only proves that it could be written. */
+bool appending_is_nothing(const struct postgres_journal *p);
 /* Gives back locks, if any are held. */
 void appending_let_go(struct postgres_journal *p);
 /* Queues the statements of a batch, BEGIN to COMMIT; the connection is in pipeline mode. */

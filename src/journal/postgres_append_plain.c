@@ -109,19 +109,13 @@ static bool encode_part(struct postgres_journal *p, const struct plain_part *par
     return params->lengths[0] >= 0;
 }
 
-static bool is_nothing(const struct postgres_journal *p)
-{
-    const struct journal_batch *batch = p->appending->rows.batch;
-    return batch->n_records + batch->n_assets + batch->n_ledgers == 0;
-}
-
 int plain_prepare(struct postgres_journal *p, struct err *err)
 {
     struct pg_wire *wire = &p->append;
     int rc = pg_prepare(wire, &plain_begin, NULL, err);
     if (rc == 0)
-        rc = pg_prepare(wire, is_nothing(p) ? &plain_rollback : &plain_commit, NULL, err);
-    if (rc == 0 && is_nothing(p))
+        rc = pg_prepare(wire, appending_is_nothing(p) ? &plain_rollback : &plain_commit, NULL, err);
+    if (rc == 0 && appending_is_nothing(p))
         rc = pg_prepare(wire, &plain_proof, NULL, err);
     for (size_t i = 0; rc == 0 && i < PLAIN_PARTS; i++)
         if (encode_part(p, &plain_parts[i]))
@@ -133,10 +127,10 @@ int plain_send(struct postgres_journal *p, struct err *err)
 {
     struct pg_wire *wire = &p->append;
     int rc = pg_send(wire, &plain_begin, NULL, err);
-    if (rc == 0 && is_nothing(p))
+    if (rc == 0 && appending_is_nothing(p))
         rc = pg_send(wire, &plain_proof, NULL, err);
     for (size_t i = 0; rc == 0 && i < PLAIN_PARTS; i++)
         if (encode_part(p, &plain_parts[i]))
             rc = pg_send(wire, plain_parts[i].statement, &p->appending->params, err);
-    return rc != 0 ? rc : pg_send(wire, is_nothing(p) ? &plain_rollback : &plain_commit, NULL, err);
+    return rc != 0 ? rc : pg_send(wire, appending_is_nothing(p) ? &plain_rollback : &plain_commit, NULL, err);
 }

@@ -18,18 +18,6 @@ struct checking {
     struct arena arena;
 };
 
-static int note(const struct checking *c, const char *format, ...) PRINTF_LIKE(2, 3);
-
-static int note(const struct checking *c, const char *format, ...)
-{
-    char text[512];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    return c->visit(c->ctx, text);
-}
-
 /* ---- what the migrations make ---- */
 
 enum kind { FUNCTION, TRIGGER, INDEX, CONSTRAINT, TABLE, VIEW };
@@ -263,14 +251,16 @@ static int check_object(const struct checking *c, struct model *m, const PGresul
     }
     int rc = 0;
     if (!same)
-        rc = note(c, "%s " STR_FMT " is not what the migrations made: it was altered", kind_names[kind],
-            STR_ARG(name));
+        rc = journal_note(c->visit, c->ctx, "%s " STR_FMT " is not what the migrations made: it was altered",
+            kind_names[kind], STR_ARG(name));
     if (rc == 0 && !pg_bool(result, row, 5))
-        rc = note(c, "%s " STR_FMT " %s", kind_names[kind], STR_ARG(name), wrong(kind));
+        rc =
+            journal_note(c->visit, c->ctx, "%s " STR_FMT " %s", kind_names[kind], STR_ARG(name), wrong(kind));
     bool own = kind == FUNCTION || kind == TRIGGER || kind == VIEW ||
                (kind == TABLE && !str_eq_c(name, "migration"));
     if (rc == 0 && object == NULL && own)
-        rc = note(c, "%s " STR_FMT " is not of this schema", kind_names[kind], STR_ARG(name));
+        rc = journal_note(
+            c->visit, c->ctx, "%s " STR_FMT " is not of this schema", kind_names[kind], STR_ARG(name));
     return rc;
 }
 
@@ -286,8 +276,8 @@ static int check_objects(struct checking *c, struct err *err)
     PQclear(result);
     for (size_t i = 0; rc == 0 && i < m->n; i++)
         if (!m->objects[i].found)
-            rc = note(
-                c, "%s " STR_FMT " is missing", kind_names[m->objects[i].kind], STR_ARG(m->objects[i].name));
+            rc = journal_note(c->visit, c->ctx, "%s " STR_FMT " is missing", kind_names[m->objects[i].kind],
+                STR_ARG(m->objects[i].name));
     return rc;
 }
 
@@ -298,7 +288,7 @@ static int check_rows(
     PGresult *result = NULL;
     int rc = pg_run(c->wire, statement, NULL, &result, err);
     for (int i = 0; rc == 0 && i < PQntuples(result); i++)
-        rc = note(c, "%s" STR_FMT, prefix, STR_ARG(pg_str(result, i, 0)));
+        rc = journal_note(c->visit, c->ctx, "%s" STR_FMT, prefix, STR_ARG(pg_str(result, i, 0)));
     PQclear(result);
     return rc;
 }
@@ -312,9 +302,11 @@ static int check_rows(
 static const struct pg_statement statement_loose = {
     "check_loose", AFTER_HEAD(entry) " UNION ALL " AFTER_HEAD(account_revision) " UNION ALL " AFTER_HEAD(
                        lot) " UNION ALL " AFTER_HEAD(record_text)};
-static const struct pg_statement statement_settings = {"check_settings",
-    "SELECT 'full_page_writes is off: safe only on storage that never tears a page'"
+#define TORN_PAGES \
+    "SELECT 'full_page_writes is off: safe only on storage that never tears a page'" \
     " WHERE pg_catalog.current_setting('full_page_writes', true) = 'off'"
+static const struct pg_statement statement_pages = {"check_pages", TORN_PAGES};
+static const struct pg_statement statement_settings = {"check_settings", TORN_PAGES
     " UNION ALL SELECT 'fsync is off: a crash of the server can lose or damage what was acknowledged'"
     " WHERE pg_catalog.current_setting('fsync', true) = 'off'"
     " UNION ALL SELECT 'synchronous_commit is off: a crash of the server can lose what was acknowledged'"
@@ -325,7 +317,7 @@ static int check_version(const struct checking *c)
     struct err err = {0};
     bool plain;
     int rc = postgres_schema_check(c->wire, &plain, &err);
-    return rc == 0 ? 0 : note(c, "schema: %s", err.message);
+    return rc == 0 ? 0 : journal_note(c->visit, c->ctx, "schema: %s", err.message);
 }
 
 int postgres_self_check(struct journal *j, journal_note_visit *visit, void *ctx, struct err *err)
@@ -369,9 +361,6 @@ static const struct pg_statement statement_rights = {"check_rights",
     " FROM pg_catalog.pg_namespace n WHERE n.nspname = 'creditledger'"
     " AND pg_catalog.has_schema_privilege(n.oid, 'CREATE') AND NOT pg_catalog.pg_has_role(n.nspowner, "
     "'MEMBER')"};
-static const struct pg_statement statement_pages = {"check_pages",
-    "SELECT 'full_page_writes is off: safe only on storage that never tears a page'"
-    " WHERE pg_catalog.current_setting('full_page_writes', true) = 'off'"};
 
 int postgres_excess_rights(struct journal *j, journal_note_visit *visit, void *ctx, struct err *err)
 {

@@ -62,6 +62,7 @@ void pg_params_fini(struct pg_params *p);
 void pg_params_clear(struct pg_params *p);
 
 void pg_put_null(struct pg_params *p, Oid type);
+void pg_put_null_array(struct pg_params *p, Oid element_type);
 void pg_put_bool(struct pg_params *p, bool value);
 void pg_put_int2(struct pg_params *p, int64_t value);
 void pg_put_int4(struct pg_params *p, int64_t value); /* aborts if it does not fit, as int2 does */
@@ -94,8 +95,6 @@ struct str pg_str(
 MUST_CHECK bool pg_bytes(const PGresult *result, int row, int column, void *ret_bytes, size_t len);
 /* The UUID whose first 64 and last 18 bits are in two columns, and that carries `counter`. */
 MUST_CHECK bool pg_uuid(const PGresult *result, int row, int column, uint64_t counter, struct uuid *ret_id);
-int64_t pg_uuid_high(struct uuid id); /* the two columns of an id */
-int64_t pg_uuid_low(struct uuid id);
 /* Copies to a fixed, NUL-terminated field; false if it does not fit. */
 MUST_CHECK bool pg_name(const PGresult *result, int row, int column, char *ret_name, size_t size);
 
@@ -230,6 +229,8 @@ extern const unsigned postgres_migration_count;
 
 /* Sets *ret_plain; demands that the schema is this program's. ERR_NOT_FOUND, ERR_CONFIG, ERR_UNSUPPORTED. */
 MUST_CHECK int postgres_schema_check(struct pg_wire *wire, bool *ret_plain, struct err *err);
+/* ERR_CONFIG: the server is older than what the triggers rely on; the plain profile has none. */
+MUST_CHECK int postgres_version_check(const struct pg_wire *wire, bool plain, struct err *err);
 /* The text of a migration as the profile has it; its length. */
 size_t postgres_migration_length(const struct postgres_migration *migration, bool plain);
 int postgres_self_check(struct journal *j, journal_note_visit *visit, void *ctx, struct err *err);
@@ -279,7 +280,7 @@ void postgres_lot_row(const PGresult *result, int row, struct lot *ret_lot);
 
 /* ---- postgres_append.c ---- */
 
-struct postgres_appending *postgres_appending_new(struct postgres_journal *p);
+struct postgres_appending *postgres_appending_new(void);
 void postgres_appending_free(
     struct postgres_appending *a); /* NULL is fine; an append under way is abandoned */
 int postgres_append(struct journal *j, const struct journal_batch *batch, struct err *err);

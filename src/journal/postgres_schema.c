@@ -10,6 +10,7 @@
 
 #include "journal/postgres_internal.h"
 
+#define VERSION_MIN 150000          /* of the server: what the triggers rely on was tested from 15 on */
 #define MIGRATION_TIMEOUT_MS 600000 /* it may wait for another program's */
 #define LOCK_KEYS "1129073735, 0"   /* 'CLLG'; the second is a ledger elsewhere, from 1 on */
 #define RUN_AS_OWNER \
@@ -117,6 +118,15 @@ int postgres_schema_check(struct pg_wire *wire, bool *ret_plain, struct err *err
     return 0;
 }
 
+int postgres_version_check(const struct pg_wire *wire, bool plain, struct err *err)
+{
+    int version = PQserverVersion(wire->pg);
+    if (plain || version >= VERSION_MIN)
+        return 0;
+    return err_set(err, ERR_CONFIG, "database: the server is PostgreSQL %d, this program needs %d or newer",
+        version / 10000, VERSION_MIN / 10000);
+}
+
 /* ---- migrating ---- */
 
 struct migrating {
@@ -126,18 +136,6 @@ struct migrating {
     void *ctx;
     struct pg_params params;
 };
-
-static int note(const struct migrating *m, const char *format, ...) PRINTF_LIKE(2, 3);
-
-static int note(const struct migrating *m, const char *format, ...)
-{
-    char text[512];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    return m->visit == NULL ? 0 : m->visit(m->ctx, text);
-}
 
 static int apply(struct migrating *m, unsigned i, struct err *err)
 {
@@ -157,7 +155,9 @@ static int apply(struct migrating *m, unsigned i, struct err *err)
     pg_put_bytes(&m->params, checksum, HASH_LEN);
     pg_put_bool(&m->params, m->plan->plain);
     rc = pg_run(m->wire, &statement_record, &m->params, NULL, err);
-    return rc != 0 ? rc : note(m, "applied %s%s", migration->name, m->plan->plain ? ", plain profile" : "");
+    return rc != 0 ? rc
+                   : journal_note(m->visit, m->ctx, "applied %s%s", migration->name,
+                         m->plan->plain ? ", plain profile" : "");
 }
 
 static int apply_missing(struct migrating *m, struct err *err)
@@ -178,7 +178,7 @@ static int apply_missing(struct migrating *m, struct err *err)
     return pg_run(m->wire, &statement_main, &m->params, NULL, err);
 }
 
-/* The only place that says what serving needs. %1$s: the role. */
+/* The only place that says what serving needs. %s: the role. */
 static const char *const grants_of_all[] = {
     "REVOKE ALL ON SCHEMA creditledger FROM PUBLIC",
     "REVOKE ALL ON ALL TABLES IN SCHEMA creditledger FROM PUBLIC",
@@ -192,10 +192,8 @@ static const char *const grants_of_role[] = {
     "GRANT INSERT ON creditledger.account_revision, creditledger.entry, creditledger.lot TO %s",
     "GRANT INSERT ON creditledger.journal, creditledger.record_text TO %s",
 };
-static const char *const grants_of_functions[] = {
-    "REVOKE ALL ON ALL FUNCTIONS IN SCHEMA creditledger FROM PUBLIC",
-    "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA creditledger TO %s",
-};
+static const char revoke_functions[] = "REVOKE ALL ON ALL FUNCTIONS IN SCHEMA creditledger FROM PUBLIC";
+static const char grant_of_functions[] = "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA creditledger TO %s";
 /* What views call, they call as whoever reads them. */
 static const char grant_of_views[] =
     "GRANT EXECUTE ON FUNCTION creditledger.uuid, creditledger.amount, creditledger.instant,"
@@ -232,7 +230,7 @@ static int make_role(struct migrating *m, const char *quoted, struct err *err)
     strbuf_fini(&sql);
     if (rc != 0)
         return rc == ERR_CONFIG ? err_wrap(err, "role %s is not there and cannot be made", quoted) : rc;
-    return note(m,
+    return journal_note(m->visit, m->ctx,
         "made role %s; it can log in once it has a password or another way (ALTER ROLE, pg_hba.conf)",
         quoted);
 }
@@ -253,7 +251,7 @@ static int set_up_role(struct migrating *m, const char *quoted, struct err *err)
     for (size_t i = 0; rc == 0 && i < sizeof grants_of_role / sizeof grants_of_role[0]; i++)
         rc = grant(m, grants_of_role[i], quoted, err);
     if (rc == 0 && !m->plan->plain)
-        rc = grant(m, grants_of_functions[1], quoted, err);
+        rc = grant(m, grant_of_functions, quoted, err);
     return rc;
 }
 
@@ -263,7 +261,7 @@ static int set_up_rights(struct migrating *m, struct err *err)
     for (size_t i = 0; rc == 0 && i < sizeof grants_of_all / sizeof grants_of_all[0]; i++)
         rc = grant(m, grants_of_all[i], "", err);
     if (rc == 0 && !m->plan->plain)
-        rc = grant(m, grants_of_functions[0], "", err);
+        rc = grant(m, revoke_functions, "", err);
     if (rc == 0 && !m->plan->plain)
         rc = grant(m, grant_of_views, "", err);
     if (rc != 0 || m->plan->runtime_role == NULL)
@@ -278,13 +276,9 @@ static int set_up_rights(struct migrating *m, struct err *err)
 
 static int migrate(struct migrating *m, struct err *err)
 {
-    int version = 0;
     int rc = pg_ready(m->wire, err);
     if (rc == 0)
-        version = PQserverVersion(m->wire->pg);
-    if (rc == 0 && !m->plan->plain && version < 150000)
-        return err_set(err, ERR_CONFIG,
-            "database: the server is PostgreSQL %d, this program needs 15 or newer", version / 10000);
+        rc = postgres_version_check(m->wire, m->plan->plain, err);
     if (rc == 0)
         rc = pg_exec(m->wire, "BEGIN TRANSACTION ISOLATION LEVEL READ COMMITTED", NULL, err);
     m->wire->in_transaction = rc == 0;

@@ -153,6 +153,11 @@ static Oid array_type(Oid element_type)
     }
 }
 
+void pg_put_null_array(struct pg_params *p, Oid element_type)
+{
+    pg_put_null(p, array_type(element_type));
+}
+
 void pg_array_begin(struct pg_params *p, Oid element_type)
 {
     param_begin(p, array_type(element_type));
@@ -312,24 +317,8 @@ bool pg_bytes(const PGresult *result, int row, int column, void *ret_bytes, size
 
 bool pg_uuid(const PGresult *result, int row, int column, uint64_t counter, struct uuid *ret_id)
 {
-    uint64_t half[] = {htobe64(pg_uint(result, row, column)),
-        htobe64(UINT64_C(2) << 62 | counter << 18 | (pg_uint(result, row, column + 1) & 0x3ffff))};
-    memcpy(ret_id->bytes, half, sizeof half);
+    *ret_id = uuid_around(counter, pg_uint(result, row, column), (uint32_t)pg_uint(result, row, column + 1));
     return !PQgetisnull(result, row, column) && counter <= UUID_COUNTER_MAX;
-}
-
-int64_t pg_uuid_high(struct uuid id)
-{
-    uint64_t high;
-    memcpy(&high, id.bytes, 8);
-    return (int64_t)be64toh(high);
-}
-
-int64_t pg_uuid_low(struct uuid id)
-{
-    uint64_t low;
-    memcpy(&low, id.bytes + 8, 8);
-    return (int64_t)(be64toh(low) & 0x3ffff);
 }
 
 bool pg_name(const PGresult *result, int row, int column, char *ret_name, size_t size)

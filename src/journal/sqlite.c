@@ -187,26 +187,15 @@ struct str sql_str(sqlite3_stmt *statement, int column)
     return (struct str){text, (size_t)sqlite3_column_bytes(statement, column)};
 }
 
-static uint64_t big_endian(const uint8_t bytes[8])
-{
-    uint64_t value = 0;
-    for (int i = 0; i < 8; i++)
-        value = value << 8 | bytes[i];
-    return value;
-}
-
 void sql_bind_uuid(sqlite3_stmt *statement, int column, struct uuid id)
 {
-    sql_bind_uint(statement, column, big_endian(id.bytes));
-    sql_bind_uint(statement, column + 1, big_endian(id.bytes + 8) & 0x3ffff);
+    sql_bind_uint(statement, column, uuid_high(id));
+    sql_bind_uint(statement, column + 1, uuid_low(id));
 }
 
 bool sql_uuid(sqlite3_stmt *statement, int column, uint64_t counter, struct uuid *ret_id)
 {
-    uint64_t half[] = {sql_uint(statement, column),
-        UINT64_C(2) << 62 | counter << 18 | (sql_uint(statement, column + 1) & 0x3ffff)};
-    for (int i = 0; i < 16; i++)
-        ret_id->bytes[i] = (uint8_t)(half[i / 8] >> (56 - 8 * (i % 8)));
+    *ret_id = uuid_around(counter, sql_uint(statement, column), (uint32_t)sql_uint(statement, column + 1));
     return sqlite3_column_type(statement, column) != SQLITE_NULL;
 }
 

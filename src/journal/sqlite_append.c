@@ -85,12 +85,6 @@ static int append_revisions(struct sqlite_journal *s, const struct record *recor
     return rc;
 }
 
-/* What the columns of an id can say: SQL keeps the bits around the counter only. */
-static bool carries(struct uuid id, uint64_t counter)
-{
-    return uuid_counter(id) == counter && id.bytes[8] >> 6 == 2;
-}
-
 static int append_account(struct sqlite_journal *s, const struct record *record, struct err *err)
 {
     sqlite3_stmt *st;
@@ -99,7 +93,7 @@ static int append_account(struct sqlite_journal *s, const struct record *record,
         return 0;
     if (row->number < 1 || row->number > SEQ_MAX)
         return err_set(err, ERR_CONFLICT, "I7: accounts are numbered 1, 2, 3 ...");
-    if (!carries(row->id, row->number))
+    if (!uuid_carries(row->id, row->number))
         return err_set(err, ERR_CONFLICT, "I7: the id does not carry the number of the account");
     int rc = sql_get(s, SQL_INSERT_ACCOUNT, &st, err);
     if (rc != 0)
@@ -277,7 +271,7 @@ static int append_record(struct sqlite_journal *s, const struct record *record, 
     if (record->n_entries > LEG_MAX + 1 || record->n_lots > LEG_MAX + 1)
         return err_set(err, ERR_CONFLICT, "I1: a record has at most %llu legs and lots",
             (unsigned long long)LEG_MAX + 1);
-    if (!carries(record->id, record->seq))
+    if (!uuid_carries(record->id, record->seq))
         return err_set(err, ERR_CONFLICT, "I8: the id does not carry the seq of the record");
     bool plain = is_plain(record);
     int rc = append_begin(s, record->ledger, err);

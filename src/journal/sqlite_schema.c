@@ -121,18 +121,6 @@ struct checking {
     void *ctx;
 };
 
-static int note(const struct checking *c, const char *format, ...) PRINTF_LIKE(2, 3);
-
-static int note(const struct checking *c, const char *format, ...)
-{
-    char text[512];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    return c->visit(c->ctx, text);
-}
-
 /* A database in memory that has what the migrations give, to compare with. */
 static int open_model(sqlite3 **ret_model, struct err *err)
 {
@@ -163,7 +151,8 @@ static int compare_schemas(struct sqlite_journal *s, sqlite3 *a, sqlite3 *b, con
         if (rc == SQLITE_ROW || rc == SQLITE_DONE)
             rc = SQLITE_OK;
         if (rc == SQLITE_OK && what != NULL)
-            stop = note(c, "%s %s %s", sqlite3_column_text(all, 0), sqlite3_column_text(all, 1), what);
+            stop = journal_note(
+                c->visit, c->ctx, "%s %s %s", sqlite3_column_text(all, 0), sqlite3_column_text(all, 1), what);
         sqlite3_reset(one);
     }
     if (rc != SQLITE_OK && rc != SQLITE_DONE)
@@ -178,8 +167,9 @@ static int check_schema(struct sqlite_journal *s, const struct checking *c, stru
     int64_t id, version;
     int rc = read_versions(s, &id, &version, err);
     if (rc == 0 && (id != SQLITE_APPLICATION_ID || version != (int64_t)sqlite_migration_count))
-        rc = note(c, "application_id %lld and user_version %lld are not those of schema version %u",
-            (long long)id, (long long)version, sqlite_migration_count);
+        rc = journal_note(c->visit, c->ctx,
+            "application_id %lld and user_version %lld are not those of schema version %u", (long long)id,
+            (long long)version, sqlite_migration_count);
     sqlite3 *model = NULL;
     if (rc == 0)
         rc = open_model(&model, err);
@@ -204,7 +194,7 @@ static int check_rows(struct sqlite_journal *s, const char *sql, const char *fin
         const char *text = (const char *)sqlite3_column_text(statement, 0);
         if (good != NULL && text != NULL && strcmp(text, good) == 0)
             continue;
-        rc = note(c, "%s%s", finding, text == NULL ? "" : text);
+        rc = journal_note(c->visit, c->ctx, "%s%s", finding, text == NULL ? "" : text);
         if (rc != 0)
             break;
     }

@@ -9,8 +9,8 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from crowd import EACH, WALLETS, Crowd  # noqa: E402
-from live import SERVER_ROLE, SLOWNESS, Client, Node, migrate, open_wallets  # noqa: E402
+from crowd import Crowd, fund  # noqa: E402
+from live import SERVER_ROLE, SLOWNESS, Client, Node, migrate  # noqa: E402
 from postgres import PORT, Cluster, database_of  # noqa: E402
 from tap import Tap  # noqa: E402
 
@@ -19,18 +19,12 @@ def both(primary, replica, database):
     return f"postgres://{SERVER_ROLE}@/{database}?host={primary.base},{replica.base}&port={PORT},{PORT}"
 
 
-def wallets(node):
-    client = Client(node.port)
-    open_wallets(client, WALLETS, EACH)
-    client.close()
-
-
 def synchronous(tap):
     with Cluster() as primary:
         database = database_of(migrate(primary.database()))
         with primary.replica(synchronous=True) as replica, Node(url=both(primary, replica, database)) as node:
             node.start()
-            wallets(node)
+            fund(node)
             with tap.point("a synchronous replica is promoted under load: every answer stands, by the same process"):
                 with Crowd([node]) as crowd:
                     crowd.going_on()
@@ -62,7 +56,7 @@ def lagging(tap):
         database = database_of(migrate(primary.database()))
         with primary.replica() as replica, Node(url=both(primary, replica, database)) as node:
             node.start()
-            wallets(node)
+            fund(node)
             client = Client(node.port)
             with tap.point("a replica that lagged is promoted"):
                 ends = time.monotonic() + 20
@@ -120,7 +114,7 @@ def lagging_and_named_first(tap):
             replica.sql("SELECT pg_wal_replay_pause()")
             with Node(url=both(replica, primary, database)) as node:
                 node.start()
-                wallets(node)
+                fund(node)
                 client = Client(node.port)
                 with tap.point("a standby that is named first and lags is neither written to nor read"):
                     for i in range(5):

@@ -3,6 +3,7 @@
 Twice: where the tables are, where PostgreSQL refuses each statement; and where its write-ahead log is, where it stops working
 altogether and an operator starts it again. On small file systems, in a mount namespace of this process.
 """
+import errno
 import os
 import shutil
 import subprocess
@@ -38,10 +39,16 @@ class Disk:
         os.chmod(self.path, 0o700)
 
     def fill(self, leave_kib):
-        """Takes all space but a little."""
+        """Takes all space but a little. PostgreSQL takes space meanwhile: what was free a moment ago may be no more."""
+        size = 0
         with open(os.path.join(self.path, "ballast"), "wb", buffering=0) as file:
-            free = os.statvfs(self.path).f_bavail * os.statvfs(self.path).f_frsize
-            os.posix_fallocate(file.fileno(), 0, max(4096, free - leave_kib * 1024))
+            while (take := os.statvfs(self.path).f_bavail * os.statvfs(self.path).f_frsize - leave_kib * 1024) > 0:
+                try:
+                    os.posix_fallocate(file.fileno(), size, take)
+                    size += take
+                except OSError as error:
+                    if error.errno != errno.ENOSPC:
+                        raise
 
     def free(self):
         os.remove(os.path.join(self.path, "ballast"))

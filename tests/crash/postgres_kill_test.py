@@ -11,8 +11,8 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from crowd import EACH, WALLETS, Crowd  # noqa: E402
-from live import SERVER_ROLE, SLOWNESS, Client, Lost, Node, migrate, open_wallets, setting  # noqa: E402
+from crowd import Crowd, fund  # noqa: E402
+from live import SERVER_ROLE, SLOWNESS, Client, Lost, Node, migrate, setting  # noqa: E402
 from postgres import Cluster, signal_all  # noqa: E402
 from tap import Tap  # noqa: E402
 
@@ -138,9 +138,7 @@ def main():
     tap, before = Tap(), []
     with Cluster() as cluster, Node(url=migrate(cluster.database())) as node:
         node.start()
-        client = Client(node.port)
-        open_wallets(client, WALLETS, EACH)
-        client.close()
+        fund(node)
         for name, story in STORIES.items():
             for number in range(KILLS if "killed" in name else 1):
                 tell(tap, f"{name} ({number + 1})", story, node, cluster, before)

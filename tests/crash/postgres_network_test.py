@@ -11,8 +11,8 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from crowd import EACH, WALLETS, Crowd  # noqa: E402
-from live import SERVER_ROLE, Client, Node, migrate, open_wallets, setting  # noqa: E402
+from crowd import Crowd, fund  # noqa: E402
+from live import SERVER_ROLE, Node, migrate, setting  # noqa: E402
 from postgres import BIN, Cluster, database_of  # noqa: E402
 from proxy import Proxy  # noqa: E402
 from tap import Tap  # noqa: E402
@@ -20,12 +20,6 @@ from tap import Tap  # noqa: E402
 SECONDS = setting("CREDITLEDGER_TEST_SECONDS", 4.0)
 SEED = setting("CREDITLEDGER_TEST_SEED", 0) or random.SystemRandom().randrange(1, 1 << 32)
 HOLE_SECONDS = 2
-
-
-def wallets(node):
-    client = Client(node.port)
-    open_wallets(client, WALLETS, EACH)
-    client.close()
 
 
 def cut(proxy, requests, answers):
@@ -73,7 +67,7 @@ def over_the_network(tap):
         with Node(url=cluster.tcp_url(database_of(url), SERVER_ROLE, "s3cret", proxy.port)) as node, Node(url=url) as reader:
             node.run = reader.run  # the command line needs no bad network
             node.start()
-            wallets(node)
+            fund(node)
             connections_cut(tap, cluster, proxy, node, before)
             swallowed(tap, proxy, node, before)
             no_password(tap, cluster, node)
@@ -166,7 +160,7 @@ def postgres_gives_up(tap):
         with Node(url=url) as node, Node(url=url) as other:
             node.start()
             other.start()
-            wallets(node)
+            fund(node)
             for name, story in STORIES.items():
                 with tap.point(name):
                     with Crowd([node, other]) as crowd:

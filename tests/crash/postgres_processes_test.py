@@ -9,20 +9,14 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from crowd import EACH, WALLETS, Crowd  # noqa: E402
-from live import SERVER_ROLE, SLOWNESS, Client, Node, migrate, open_wallets, setting  # noqa: E402
+from crowd import Crowd, fund  # noqa: E402
+from live import SERVER_ROLE, SLOWNESS, Node, migrate, setting  # noqa: E402
 from postgres import Cluster, database_of  # noqa: E402
 from tap import Tap  # noqa: E402
 
 SECONDS = setting("CREDITLEDGER_TEST_SECONDS", 15.0 if SLOWNESS == 1 else 8.0)
 SEED = setting("CREDITLEDGER_TEST_SEED", 0) or random.SystemRandom().randrange(1, 1 << 32)
 CLIENTS = 24
-
-
-def wallets(node):
-    client = Client(node.port)
-    open_wallets(client, WALLETS, EACH)
-    client.close()
 
 
 def check_journal(cluster, database):
@@ -68,7 +62,7 @@ def three_servers(tap, cluster):
         nodes = [one, two, three]
         for node in nodes:
             node.start()
-        wallets(one)
+        fund(one)
         with tap.point("three servers on one ledger, each killed twice, PostgreSQL killed twice: every answer stands"):
             crowd = live_through([0, 1, "postgres", 2, 0, "postgres", 1, 2], cluster, nodes)
             crowd.audit(one)
@@ -89,7 +83,7 @@ def through_a_pooler(tap, cluster):
     with Node(url=pooled, direct=url) as one, Node(url=pooled, direct=url) as two:
         for node in (one, two):
             node.start()
-        wallets(one)
+        fund(one)
         with tap.point("two servers through PgBouncer, all of them restarted or killed: every answer stands"):
             crowd = live_through([0, "bouncer", 1, "postgres", "bouncer"], cluster, [one, two], bouncer)
             crowd.audit(two)

@@ -6,8 +6,8 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from crowd import EACH, WALLETS, Crowd, Promise  # noqa: E402
-from live import SLOWNESS, Client, Node, migrate, open_wallets, setting  # noqa: E402
+from crowd import WALLETS, Crowd, Promise, fund  # noqa: E402
+from live import SLOWNESS, Node, migrate, setting  # noqa: E402
 from postgres import Cluster, database_of  # noqa: E402
 from tap import Tap  # noqa: E402
 
@@ -47,9 +47,7 @@ def run(tap, cluster, name, choose):
     with Node(url=url) as one, Node(url=url) as two:
         for node in (one, two):
             node.start()
-        client = Client(one.port)
-        open_wallets(client, WALLETS, EACH)
-        client.close()
+        fund(one)
         with tap.point(f"{name}: every request is answered, and every answer stands"):
             with Rivals([one, two], choose) as crowd:
                 time.sleep(SECONDS)

@@ -13,12 +13,19 @@ import random
 import threading
 import time
 
-from live import SLOWNESS, Client, Lost, balance
+from live import SLOWNESS, Client, Lost, balance, open_wallets
 
 WALLETS = 8
 EACH = 5000
 BULK = 20
 SETTLE_SECONDS = 60
+
+
+def fund(node):
+    """The wallets, with money."""
+    client = Client(node.port)
+    open_wallets(client, WALLETS, EACH)
+    client.close()
 
 
 class Promise:
