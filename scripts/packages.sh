@@ -3,7 +3,7 @@
 
 # shellcheck disable=SC2034 # read by the other scripts
 BUILD_PACKAGES=(gcc libc6-dev meson ninja-build pkg-config python3 ca-certificates
-    libmicrohttpd-dev libjansson-dev libsqlite3-dev libpq-dev libssl-dev)
+    libmicrohttpd-dev libjansson-dev libsqlite3-dev libpq-dev libssl-dev librdkafka-dev libcurl4-openssl-dev)
 # PostgreSQL and PgBouncer are for clusters of the tests' own (tests/support/postgres.py); what their packages may start on a
 # machine is never used.
 # shellcheck disable=SC2034
