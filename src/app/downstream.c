@@ -11,6 +11,7 @@
 #define DAY_MS INT64_C(86400000)
 #define GROUP "creditledger-projector"
 #define TRANSACTIONAL "creditledger-relay"
+#define PREFIX_MAX 100
 
 static bool is_sqlite(const char *url)
 {
@@ -46,8 +47,8 @@ static int read_options(
     if (strcmp(url, "none") == 0)
         return 0;
     if (!postgres_url(url) && !(is_sqlite(url) && url[strlen(SQLITE_SCHEME)] != '\0'))
-        return err_set(
-            err, ERR_CONFIG, "--read-database-url must be postgres://USER@HOST/DATABASE, sqlite:PATH or none");
+        return err_set(err, ERR_CONFIG,
+            "--read-database-url must be postgres://USER@HOST/DATABASE, sqlite:PATH or none");
     size_t len = strlen(url);
     if (len >= sizeof d->read_url)
         return err_set(err, ERR_CONFIG, "--read-database-url is too long");
@@ -58,28 +59,43 @@ static int read_options(
     return 0;
 }
 
+static int whole_number(const struct options *o, const char *name, int64_t least, int64_t most,
+    int64_t *ret_value, struct err *err)
+{
+    if (str_to_int64(str_of(options_get(o, name)), ret_value) && *ret_value >= least && *ret_value <= most)
+        return 0;
+    return err_set(err, ERR_CONFIG, "--%s is '%s': it must be a whole number from %lld to %lld", name,
+        options_get(o, name), (long long)least, (long long)most);
+}
+
+/* Installations that share a Kafka differ by their prefix, also in what fences and groups them. */
 static int kafka_options(const struct options *o, struct downstream *d, struct err *err)
 {
     int64_t partitions, replication, days;
-    const char *brokers = options_get(o, "kafka-brokers");
-    if (!options_int(o, "kafka-partitions", 1, 10000, &partitions) ||
-        !options_int(o, "kafka-replication", -1, 32, &replication) ||
-        !options_int(o, "kafka-retention", -1, 36500, &days))
-        return err_set(err, ERR_CONFIG, "the options of Kafka are wrong");
+    const char *brokers = options_get(o, "kafka-brokers"), *prefix = options_get(o, "kafka-topic-prefix");
+    int failed = whole_number(o, "kafka-partitions", 1, 10000, &partitions, err);
+    if (!failed)
+        failed = whole_number(o, "kafka-replication", -1, 32, &replication, err);
+    if (!failed)
+        failed = whole_number(o, "kafka-retention", -1, 36500, &days, err);
+    if (failed)
+        return failed;
+    if (replication == 0)
+        return err_set(err, ERR_CONFIG, "--kafka-replication is 0: a topic has at least one replica");
+    if (strlen(prefix) > PREFIX_MAX)
+        return err_set(err, ERR_CONFIG, "--kafka-topic-prefix is longer than %d characters", PREFIX_MAX);
+    snprintf(d->group, sizeof d->group, "%s" GROUP, prefix);
+    snprintf(d->transactional, sizeof d->transactional, "%s" TRANSACTIONAL, prefix);
     d->has_kafka = brokers != NULL && *brokers != '\0';
     d->kafka = (struct kafka_config){
         .brokers = brokers,
         .file = options_get(o, "kafka-config"),
-        .topic_prefix = options_get(o, "kafka-topic-prefix"),
-        .group = GROUP,
-        .transactional = TRANSACTIONAL,
+        .topic_prefix = prefix,
         .partitions = (int)partitions,
         .replication = (int)replication,
         .retention_ms = days > 0 ? days * DAY_MS : days,
     };
-    if (replication == 0)
-        return err_set(err, ERR_CONFIG, "--kafka-replication is 0: a topic has at least one replica");
-    return d->has_kafka ? kafka_check(&d->kafka, err) : 0;
+    return 0;
 }
 
 int downstream_describe(
@@ -96,5 +112,7 @@ int downstream_describe(
     else
         memcpy(d.read_shown, d.read_url, sizeof d.read_shown);
     *ret_downstream = d;
-    return 0;
+    ret_downstream->kafka.group = ret_downstream->group;
+    ret_downstream->kafka.transactional = ret_downstream->transactional;
+    return d.has_kafka ? kafka_check(&ret_downstream->kafka, err) : 0;
 }

@@ -33,7 +33,8 @@ struct downstream {
     char read_shown[4200]; /* for messages and logs */
     bool pooled;           /* the read database is behind a pooler in transaction mode */
     bool has_kafka;
-    struct kafka_config kafka; /* borrows from the options */
+    struct kafka_config kafka; /* borrows from the options and from here: do not move it */
+    char group[128], transactional[128];
 };
 
 /*
