@@ -3,8 +3,10 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/limits.h"
+#include "telemetry/metrics_ledgers.h"
 #include "telemetry/metrics_process.h"
 
 #define BUCKETS_MAX 18
@@ -16,6 +18,39 @@
 static const uint64_t time_bounds[] = {100, 250, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000,
     500000, 1000000, 2500000, 5000000, 10000000};
 static const uint64_t size_bounds[] = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192};
+
+/* Whose series it is; EVERYBODY's are shown from the start. */
+enum part { EVERYBODY, RELAY, PROJECTOR, SPANS, PARTS_N };
+
+#define X(NAME, name, help) [METRIC_##NAME] = PART,
+static const enum part counter_parts[METRIC_COUNTERS_N] = {
+#define PART RELAY
+    METRIC_RELAY_COUNTERS(X)
+#undef PART
+#define PART PROJECTOR
+        METRIC_PROJECTOR_COUNTERS(X)
+#undef PART
+#define PART SPANS
+            METRIC_SPAN_COUNTERS(X)
+#undef PART
+};
+static const enum part gauge_parts[METRIC_GAUGES_N] = {
+#define PART RELAY
+    METRIC_RELAY_GAUGES(X)
+#undef PART
+#define PART PROJECTOR
+        METRIC_PROJECTOR_GAUGES(X)
+#undef PART
+};
+static const enum part histogram_parts[METRIC_HISTOGRAMS_N] = {
+#define PART RELAY
+    METRIC_RELAY_HISTOGRAMS(X)
+#undef PART
+#define PART PROJECTOR
+        METRIC_PROJECTOR_HISTOGRAMS(X)
+#undef PART
+};
+#undef X
 
 struct histogram {
     _Atomic uint64_t buckets[BUCKETS_MAX]; /* not cumulative; the one behind the last bound takes the rest */
@@ -36,6 +71,9 @@ struct volume {
 struct metrics {
     _Atomic uint64_t counters[METRIC_COUNTERS_N];
     _Atomic int64_t gauges[METRIC_GAUGES_N];
+    _Atomic int64_t ages[METRIC_AGES_N];
+    _Atomic bool shown[PARTS_N];
+    struct metrics_ledgers *ledgers;
     struct histogram histograms[METRIC_HISTOGRAMS_N];
     struct declines declines[REFUSALS_MAX];
     _Atomic uint64_t responses[STATUSES_MAX];
@@ -46,6 +84,11 @@ struct metrics *metrics_new(void)
 {
     struct metrics *m = calloc(1, sizeof *m);
     INVARIANT_F(m != NULL, "out of memory at %zu bytes", sizeof *m);
+    for (size_t i = 0; i < METRIC_GAUGES_N; i++)
+        atomic_init(&m->gauges[i], gauge_parts[i] == EVERYBODY ? 0 : METRIC_UNKNOWN);
+    for (size_t i = 0; i < METRIC_AGES_N; i++)
+        atomic_init(&m->ages[i], METRIC_UNKNOWN);
+    m->ledgers = metrics_ledgers_new();
     return m;
 }
 
@@ -55,30 +98,65 @@ void metrics_free(struct metrics *m)
         return;
     for (size_t i = 0; i <= LIMIT_ASSETS_MAX; i++)
         free(atomic_load_explicit(&m->volumes[i], memory_order_relaxed));
+    metrics_ledgers_free(m->ledgers);
     free(m);
+}
+
+static void show(struct metrics *m, enum part part)
+{
+    if (part != EVERYBODY)
+        atomic_store_explicit(&m->shown[part], true, memory_order_relaxed);
+}
+
+static bool is_shown(struct metrics *m, enum part part)
+{
+    return part == EVERYBODY || atomic_load_explicit(&m->shown[part], memory_order_relaxed);
 }
 
 void metrics_count(struct metrics *m, enum metric_counter counter, uint64_t n)
 {
-    if (m != NULL)
-        atomic_fetch_add_explicit(&m->counters[counter], n, memory_order_relaxed);
+    if (m == NULL)
+        return;
+    show(m, counter_parts[counter]);
+    atomic_fetch_add_explicit(&m->counters[counter], n, memory_order_relaxed);
 }
 
 void metrics_set(struct metrics *m, enum metric_gauge gauge, int64_t value)
 {
-    if (m != NULL)
-        atomic_store_explicit(&m->gauges[gauge], value, memory_order_relaxed);
+    if (m == NULL)
+        return;
+    show(m, gauge_parts[gauge]);
+    atomic_store_explicit(&m->gauges[gauge], value, memory_order_relaxed);
 }
 
 int64_t metrics_gauge(const struct metrics *m, enum metric_gauge gauge)
 {
-    return m != NULL ? atomic_load_explicit(&m->gauges[gauge], memory_order_relaxed) : 0;
+    int64_t value = m != NULL ? atomic_load_explicit(&m->gauges[gauge], memory_order_relaxed) : 0;
+    return value != METRIC_UNKNOWN ? value : 0;
 }
 
 void metrics_add(struct metrics *m, enum metric_gauge gauge, int64_t delta)
 {
+    if (m == NULL)
+        return;
+    if (gauge_parts[gauge] != EVERYBODY) {
+        int64_t unknown = METRIC_UNKNOWN;
+        show(m, gauge_parts[gauge]);
+        atomic_compare_exchange_strong(&m->gauges[gauge], &unknown, 0);
+    }
+    atomic_fetch_add_explicit(&m->gauges[gauge], delta, memory_order_relaxed);
+}
+
+void metrics_oldest(struct metrics *m, enum metric_age age, int64_t instant_us)
+{
     if (m != NULL)
-        atomic_fetch_add_explicit(&m->gauges[gauge], delta, memory_order_relaxed);
+        atomic_store_explicit(&m->ages[age], instant_us, memory_order_relaxed);
+}
+
+void metrics_ledger_seq(struct metrics *m, enum metric_ledger series, struct str ledger, uint64_t seq)
+{
+    if (m != NULL)
+        metrics_ledgers_set(m->ledgers, series, ledger, seq);
 }
 
 static const uint64_t *bounds_of(enum metric_histogram histogram, size_t *ret_n)
@@ -92,6 +170,7 @@ void metrics_observe(struct metrics *m, enum metric_histogram histogram, uint64_
 {
     if (m == NULL)
         return;
+    show(m, histogram_parts[histogram]);
     size_t n, i = 0;
     const uint64_t *bounds = bounds_of(histogram, &n);
     while (i < n && value > bounds[i])
@@ -243,6 +322,8 @@ struct series {
 static const struct series counters[] = {METRIC_COUNTERS(X)};
 static const struct series gauges[] = {METRIC_GAUGES(X)};
 static const struct series histograms[] = {METRIC_HISTOGRAMS(X)};
+static const struct series ages[] = {METRIC_AGES(X)};
+static const struct series by_ledger[] = {METRIC_LEDGER_SERIES(X)};
 #undef X
 
 static bool same_base(const char *a, const char *b)
@@ -251,21 +332,66 @@ static bool same_base(const char *a, const char *b)
     return n == strcspn(b, "{") && memcmp(a, b, n) == 0;
 }
 
+static void put_gauges(struct metrics *m, struct strbuf *b)
+{
+    for (size_t i = 0; i < METRIC_GAUGES_N; i++) {
+        int64_t value = atomic_load_explicit(&m->gauges[i], memory_order_relaxed);
+        if (value == METRIC_UNKNOWN)
+            continue;
+        put_head(b, gauges[i].name, "gauge", gauges[i].help);
+        strbuf_printf(b, "%s %lld\n", gauges[i].name, (long long)value);
+    }
+}
+
+static int64_t now_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static void put_ages(struct metrics *m, struct strbuf *b)
+{
+    int64_t now = now_us();
+    for (size_t i = 0; i < METRIC_AGES_N; i++) {
+        int64_t oldest = atomic_load_explicit(&m->ages[i], memory_order_relaxed);
+        if (oldest == METRIC_UNKNOWN)
+            continue;
+        put_head(b, ages[i].name, "gauge", ages[i].help);
+        strbuf_printf(b, "%s ", ages[i].name);
+        /* Whoever recorded it may have a clock that is ahead of ours. */
+        put_micros(b, oldest > 0 && oldest < now ? (uint64_t)(now - oldest) : 0);
+        strbuf_char(b, '\n');
+    }
+}
+
+static void put_by_ledger(struct metrics *m, struct strbuf *b)
+{
+    for (size_t i = 0; i < METRIC_LEDGER_SERIES_N; i++) {
+        size_t before = b->len;
+        put_head(b, by_ledger[i].name, "gauge", by_ledger[i].help);
+        if (metrics_ledgers_render(m->ledgers, (enum metric_ledger)i, by_ledger[i].name, b) == 0)
+            b->len = before;
+    }
+}
+
 void metrics_render(struct metrics *m, struct strbuf *b)
 {
     if (m == NULL)
         return;
     for (size_t i = 0; i < METRIC_COUNTERS_N; i++) {
+        if (!is_shown(m, counter_parts[i]))
+            continue;
         put_head(b, counters[i].name, "counter", counters[i].help);
         strbuf_printf(b, "%s %llu\n", counters[i].name,
             (unsigned long long)atomic_load_explicit(&m->counters[i], memory_order_relaxed));
     }
-    for (size_t i = 0; i < METRIC_GAUGES_N; i++) {
-        put_head(b, gauges[i].name, "gauge", gauges[i].help);
-        strbuf_printf(b, "%s %lld\n", gauges[i].name,
-            (long long)atomic_load_explicit(&m->gauges[i], memory_order_relaxed));
-    }
+    put_gauges(m, b);
+    put_ages(m, b);
+    put_by_ledger(m, b);
     for (size_t i = 0; i < METRIC_HISTOGRAMS_N; i++) {
+        if (!is_shown(m, histogram_parts[i]))
+            continue;
         if (i == 0 || !same_base(histograms[i - 1].name, histograms[i].name))
             put_head(b, histograms[i].name, "histogram", histograms[i].help);
         put_histogram(b, &m->histograms[i], (enum metric_histogram)i, histograms[i].name);

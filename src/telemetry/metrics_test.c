@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 static struct metrics *m;
 
@@ -108,6 +110,116 @@ static void test_volume_outgrows_64_bits(void **state)
     free(text);
 }
 
+static void expect_no(const char *part)
+{
+    char *text = render();
+    bool found = strstr(text, part) != NULL;
+    free(text);
+    if (found)
+        fail_msg("shown: %s", part);
+}
+
+static void test_parts_are_shown_by_who_has_them(void **state)
+{
+    (void)state;
+    const char *hidden[] = {
+        "_relay_", "_project", "_spans_", "_parked_", "_outbox_", "_published_", "_journal_seq"};
+    for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++)
+        expect_no(hidden[i]);
+    assert_int_equal(metrics_gauge(m, METRIC_PARKED_MESSAGES), 0);
+
+    metrics_set(m, METRIC_RELAY_ACTIVE, 0); /* a standby */
+    expect_line("creditledger_relay_active 0");
+    expect_line("creditledger_relay_events_total 0");
+    expect_line("creditledger_relay_publish_seconds_count 0");
+    expect_no("_outbox_age");
+    expect_no("_project");
+    metrics_observe(m, METRIC_PROJECTION_APPLY, 1);
+    metrics_add(m, METRIC_PARKED_MESSAGES, 2);
+    expect_line("creditledger_projected_facts_total 0");
+    expect_line("creditledger_projection_apply_seconds_count 1");
+    expect_line("creditledger_parked_messages 2");
+    expect_no("_lag_");
+    metrics_count(m, METRIC_SPANS_SENT, 0);
+    expect_line("creditledger_spans_dropped_total 0");
+    metrics_set(m, METRIC_PARKED_MESSAGES, METRIC_UNKNOWN);
+    expect_no("_parked_");
+}
+
+static double age_shown(const char *name)
+{
+    char *text = render(), wanted[128];
+    snprintf(wanted, sizeof wanted, "\n%s ", name);
+    const char *at = strstr(text, wanted);
+    double seconds = at != NULL ? strtod(at + strlen(wanted), NULL) : -1;
+    free(text);
+    return seconds;
+}
+
+static void test_ages_grow_by_themselves(void **state)
+{
+    (void)state;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    int64_t us = (int64_t)now.tv_sec * 1000000;
+    metrics_oldest(m, METRIC_OUTBOX_OLDEST, 0);
+    expect_line("creditledger_outbox_age_seconds 0.000000");
+    metrics_oldest(m, METRIC_OUTBOX_OLDEST, us - 90 * INT64_C(1000000));
+    double first = age_shown("creditledger_outbox_age_seconds");
+    assert_true(first >= 90 && first < 150);
+    usleep(2000);
+    assert_true(age_shown("creditledger_outbox_age_seconds") >= first + 0.002);
+    metrics_oldest(m, METRIC_OUTBOX_OLDEST, us + 3600 * INT64_C(1000000)); /* a clock that is ahead */
+    expect_line("creditledger_outbox_age_seconds 0.000000");
+    metrics_oldest(m, METRIC_OUTBOX_OLDEST, METRIC_UNKNOWN);
+    expect_no("_outbox_");
+    expect_no("projection_lag_seconds");
+}
+
+static void test_by_ledger(void **state)
+{
+    (void)state;
+    metrics_ledger_seq(m, METRIC_LEDGER_JOURNAL, STR("main"), 7);
+    metrics_ledger_seq(m, METRIC_LEDGER_JOURNAL, STR("main"), 9);
+    metrics_ledger_seq(m, METRIC_LEDGER_JOURNAL, STR("a\"b\\c\nd"), 1);
+    metrics_ledger_seq(m, METRIC_LEDGER_PROJECTED, STR("main"), 0);
+    metrics_ledger_seq(m, METRIC_LEDGER_PROJECTED, STR(""), 5);
+    expect_line("creditledger_journal_seq{ledger=\"main\"} 9");
+    expect_line("creditledger_journal_seq{ledger=\"a\\\"b\\\\c\\nd\"} 1");
+    expect_line("creditledger_projected_seq{ledger=\"main\"} 0");
+    expect_no("projected_seq{ledger=\"\"}");
+    expect_no("published_seq");
+}
+
+static void *name_many(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < METRICS_LEDGERS + 300; i++) {
+        char name[32];
+        int len = snprintf(name, sizeof name, "ledger-%d", i);
+        metrics_ledger_seq(m, METRIC_LEDGER_PUBLISHED, (struct str){name, (size_t)len}, (uint64_t)i);
+    }
+    return NULL;
+}
+
+static void test_ledgers_are_bounded(void **state)
+{
+    (void)state;
+    pthread_t threads[4];
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, name_many, NULL), 0);
+    for (int i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+    char *text = render();
+    size_t n = 0;
+    for (const char *at = text; (at = strstr(at, "published_seq{")) != NULL; at++)
+        n++;
+    free(text);
+    assert_in_range(n, METRICS_LEDGERS - 4, METRICS_LEDGERS);
+    expect_line("creditledger_published_seq{ledger=\"ledger-0\"} 0");
+    expect_line("creditledger_published_seq{ledger=\"ledger-1000\"} 1000");
+}
+
 static void *count_many(void *arg)
 {
     (void)arg;
@@ -139,6 +251,10 @@ static void test_format(void **state)
     (void)state;
     metrics_declined(m, 304, "account_frozen");
     metrics_volume(m, 1, "USD", 2);
+    metrics_set(m, METRIC_RELAY_ACTIVE, 1);
+    metrics_set(m, METRIC_PROJECTION_GAP, 1);
+    metrics_oldest(m, METRIC_PROJECTION_OLDEST, 1);
+    metrics_ledger_seq(m, METRIC_LEDGER_PUBLISHED, STR("main"), 1);
     char *text = render(), announced[128] = "", *save = NULL;
     size_t lines = 0;
     for (char *line = strtok_r(text, "\n", &save); line != NULL;
@@ -184,6 +300,9 @@ static void test_null_is_nobody(void **state)
     metrics_declined(NULL, 1, "x");
     metrics_volume(NULL, 1, "x", 1);
     metrics_response(NULL, 200);
+    metrics_oldest(NULL, METRIC_OUTBOX_OLDEST, 1);
+    metrics_ledger_seq(NULL, METRIC_LEDGER_JOURNAL, STR("main"), 1);
+    assert_int_equal(metrics_gauge(NULL, METRIC_READY), 0);
     struct strbuf b;
     strbuf_init(&b);
     metrics_render(NULL, &b);
@@ -200,6 +319,10 @@ int main(void)
         T(test_sizes_are_plain_numbers),
         T(test_labelled),
         T(test_volume_outgrows_64_bits),
+        T(test_parts_are_shown_by_who_has_them),
+        T(test_ages_grow_by_themselves),
+        T(test_by_ledger),
+        T(test_ledgers_are_bounded),
         T(test_threads_lose_nothing),
         T(test_format),
         T(test_types_are_announced_once),
