@@ -12,21 +12,12 @@ The cluster listens on a unix socket only; with --tcp on 127.0.0.1 too (the URL 
 postgresql.conf can set. Nothing outlives this program, however it ends.
 """
 import argparse
-import ctypes
 import os
-import signal
-import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "support"))
+import under  # noqa: E402
 from postgres import BIN, OLDEST, VARIABLE, Cluster  # noqa: E402
-
-PR_SET_PDEATHSIG = 1
-LIBC = ctypes.CDLL(None)
-
-
-def end_with_parent():
-    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def parse():
@@ -43,29 +34,15 @@ def parse():
     return options
 
 
-def run(command, url):
-    """The command's exit code. It gets the signals that ask this program to end, and ends with it in any case."""
-    child = subprocess.Popen(command, env={**os.environ, VARIABLE: url}, preexec_fn=end_with_parent)
-    # A terminal sends SIGINT to both by itself.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: child.send_signal(number))
-    code = child.wait()
-    return code if code >= 0 else 128 - code
-
-
 def main():
     options = parse()
     if BIN is None:
         sys.exit(f"postgres.py: PostgreSQL {OLDEST} or newer is not installed (Debian, Ubuntu: postgresql)")
-    # Python's own way out, with the cluster's end.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    signal.signal(signal.SIGHUP, lambda *_: sys.exit(128 + signal.SIGHUP))
-    end_with_parent()
+    under.end_by_exit()
     with Cluster(tcp=options.tcp, options=dict(s.split("=", 1) for s in options.settings)) as cluster:
         url = cluster.tcp_url() if options.tcp else cluster.url()
         if options.verb == "run":
-            code = run(options.command, url)
+            code = under.run(options.command, **{VARIABLE: url})
         else:
             print(url, flush=True)
             try:
