@@ -7,7 +7,8 @@ BUILD_PACKAGES=(gcc libc6-dev meson ninja-build pkg-config python3 ca-certificat
 # PostgreSQL and PgBouncer are for clusters of the tests' own (tests/support/postgres.py); what their packages may start on a
 # machine is never used.
 # shellcheck disable=SC2034
-TEST_PACKAGES=(libcmocka-dev sqlite3 postgresql pgbouncer curl hledger util-linux python3-yaml python3-venv)
+TEST_PACKAGES=(libcmocka-dev sqlite3 postgresql pgbouncer curl hledger util-linux python3-yaml python3-venv
+    maven default-jre-headless kcat)
 # shellcheck disable=SC2034
 BROWSER_PACKAGES=(chromium python3-websocket)
 # shellcheck disable=SC2034
@@ -52,4 +53,23 @@ try_packages() {
 
 need_packages() {
     try_packages "$@" || die "cannot go on without: $(missing_packages "$@" | tr '\n' ' ')"
+}
+
+# Prometheus and promtool, unpacked into build-tools/ and not installed: the package would start a Prometheus on the machine
+# that nobody asked for. One that is installed already serves as well.
+try_prometheus() {
+    [ -x build-tools/prometheus/usr/bin/prometheus ] && return 0
+    command -v prometheus >/dev/null && command -v promtool >/dev/null && return 0
+    command -v apt-get >/dev/null || return 1
+    say "unpacking prometheus into build-tools/"
+    local part
+    mkdir -p build-tools
+    part=$(mktemp -d build-tools/prometheus-part-XXXXXX)
+    if (cd "$part" && { apt-get download -q prometheus || { as_root apt-get update -q && apt-get download -q prometheus; }; } &&
+        dpkg-deb -x prometheus_*.deb unpacked) >&2 && mv "$part/unpacked" build-tools/prometheus; then
+        rm -rf "$part"
+        return 0
+    fi
+    rm -rf "$part"
+    return 1
 }

@@ -55,7 +55,7 @@ prepare_python() {
         if python3 -m venv $venv >&2 && $venv/bin/pip install -q -r tests/requirements.txt >&2; then
             touch $venv/.ready
         else
-            say "The OpenAPI validator and beancount could not be installed; their tests will be skipped."
+            say "The validators of OpenAPI and JSON Schema, a Kafka client and beancount could not be installed; their tests will be skipped."
         fi
     fi
     if [ -x $venv/bin/bean-check ]; then
@@ -66,6 +66,17 @@ prepare_python() {
 # Runs this again under a private PostgreSQL, which all tests that break nothing share; it ends with us.
 with_postgres() {
     [ -n "${CREDITLEDGER_TEST_POSTGRES-}" ] || exec python3 scripts/postgres.py run -- "$PWD/dev" test "$@"
+}
+
+# Fetches Kafka once. The release's tests then run under a private broker, which those that break nothing share; without
+# one, they are skipped.
+prepare_kafka() {
+    under_kafka=()
+    if python3 scripts/kafka.py prepare >&2; then
+        under_kafka=(python3 scripts/kafka.py run --)
+    else
+        say "No Kafka from here: the tests that need a broker will be skipped."
+    fi
 }
 
 verb_test() {
@@ -84,6 +95,9 @@ verb_test() {
     fi
     fetch_ui
     prepare_python
+    try_prometheus || say "No Prometheus from here: its tests will be skipped."
+    local under_kafka=()
+    prepare_kafka
     rm -rf build-results
     mkdir -p build-results
     : >build-results/extra.txt
@@ -91,8 +105,10 @@ verb_test() {
     local outside=()
     [ $quick = 1 ] && outside=(--no-suite browser --no-suite slow)
     if build_variant release build -Dtests=enabled; then
+        local run_under=(${under_kafka[@]+"${under_kafka[@]}"})
         run_variant release build --timeout-multiplier 3 ${outside[@]+"${outside[@]}"} -- ${patterns[@]+"${patterns[@]}"}
     fi
+    run_under=()
     if [ $quick = 0 ]; then
         test_sanitized ${patterns[@]+"${patterns[@]}"}
     fi
