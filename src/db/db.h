@@ -11,13 +11,16 @@
  *   postgres://...      "g3"       creditledger_read.g3_NAME
  *
  * In SQL, `@name` is the part's table or index `name`, and `?1` is the first parameter. What both databases
- * understand is to be used, and types are BIGINT, TEXT and @BYTES (BLOB or bytea); booleans are 0 and 1. Statements are
- * prepared once a connection, unless a pooler is in the way.
+ * understand is to be used, and types are BIGINT, @TEXT (ordered by its bytes, over both) and @BYTES (BLOB or bytea);
+ * booleans are 0 and 1. `@WITHOUT_ROWID` behind a table's last parenthesis keeps its rows in the order of the primary
+ * key where that is a choice (SQLite); PostgreSQL does not see it. Sums are to be cast to BIGINT or TEXT, for over
+ * PostgreSQL they are numeric. Statements are prepared once a connection, unless a pooler is in the way.
  *
  * A handle belongs to one thread at a time. Functions that can fail return 0 or a negative code of base/err.h:
  * ERR_BUSY (locked, deadlock, serialization: the transaction is undone, try it again), ERR_IO (connection, disk; the
  * next call connects again; a transaction that was open is gone), ERR_UNKNOWN (broke while committing), ERR_CONFLICT
- * (a unique key or a check), ERR_FULL, ERR_CONFIG (rights, unknown host). Nothing waits without a deadline.
+ * (a unique key or a check), ERR_FULL, ERR_CONFIG (rights, unknown host), ERR_NOT_FOUND (no such table). Nothing waits
+ * without a deadline. An error within a transaction undoes all of it, over both databases.
  */
 #ifndef CREDITLEDGER_DB_DB_H
 #define CREDITLEDGER_DB_DB_H
@@ -52,9 +55,14 @@ struct db_value {
     struct str bytes; /* DB_TEXT, DB_BYTES */
 };
 
+/* PostgreSQL wants to know what a NULL would be if it were none, where the statement does not tell. */
+static inline struct db_value db_null_of(enum db_type type)
+{
+    return (struct db_value){.type = DB_NULL, .integer = type};
+}
 static inline struct db_value db_null(void)
 {
-    return (struct db_value){.type = DB_NULL};
+    return db_null_of(DB_NULL);
 }
 static inline struct db_value db_int(int64_t value)
 {
@@ -63,19 +71,21 @@ static inline struct db_value db_int(int64_t value)
 /* STR_NONE is NULL. */
 static inline struct db_value db_text(struct str value)
 {
-    return (struct db_value){.type = value.data != NULL ? DB_TEXT : DB_NULL, .bytes = value};
+    return value.data == NULL ? db_null_of(DB_TEXT) : (struct db_value){.type = DB_TEXT, .bytes = value};
 }
 static inline struct db_value db_bytes(const void *bytes, size_t len)
 {
-    return (struct db_value){.type = bytes != NULL ? DB_BYTES : DB_NULL, .bytes = {bytes, len}};
+    return bytes == NULL ? db_null_of(DB_BYTES)
+                         : (struct db_value){.type = DB_BYTES, .bytes = {(const char *)bytes, len}};
 }
 
-/* `static const struct db_statement`, in the file that uses it; `name` is unique in the program. */
+/* `static const struct db_statement`, in the file that uses it; `name` is unique in the program. One without a name is
+ * not kept: for SQL that is put together. */
 struct db_statement {
     const char *name, *sql;
 };
 
-/* All rows at once, row by row, in the arena: what may be large is asked for by the page. */
+/* All rows at once, row by row, in the arena: what may be large is asked for by the page. A NUL stands behind texts. */
 struct db_result {
     size_t n_rows, n_columns;
     const struct db_value *values; /* n_rows * n_columns */
@@ -87,7 +97,8 @@ static inline const struct db_value *db_at(const struct db_result *result, size_
     return &result->values[row * result->n_columns + column];
 }
 
-/* One or more statements without parameters: tables. */
+/* One or more statements without parameters: tables. All of it or nothing; programs that do so at once wait for each
+ * other. */
 MUST_CHECK int db_script(struct db *db, const char *sql, struct err *err);
 /* One statement. `ret_result` may be NULL when nobody wants the rows (then `arena` may be too). */
 MUST_CHECK int db_run(struct db *db, const struct db_statement *statement, const struct db_value *values,
@@ -115,7 +126,7 @@ struct db_column {
 #define DB_COLUMNS_MAX 32
 
 struct db_table {
-    const char *name;  /* of the statement, unique in the program */
+    const char *name;  /* of the statement, unique in the program; the struct is kept like a statement's */
     const char *table; /* "@line" */
     struct db_column columns[DB_COLUMNS_MAX];
     size_t n_columns;

@@ -10,8 +10,8 @@ from tap import SOURCE, Tap, read  # noqa: E402
 # Header to the rooms that may include it; single files that may, with their reason.
 LIBRARIES = {
     "microhttpd.h": {"http"},
-    "sqlite3.h": {"journal"},
-    "libpq": {"journal"},
+    "sqlite3.h": {"journal", "db"},
+    "libpq": {"journal", "db"},
     "jansson.h": {"api", "app"},
     "openssl/": {"journal", "app"},
 }
