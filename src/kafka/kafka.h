@@ -15,7 +15,7 @@ struct kafka_config {
     const char *file;            /* properties of librdkafka, "key=value" a line; NULL: none */
     const char *topic_prefix;    /* before every topic's name; "" */
     const char *group;           /* the projector's consumer group: "creditledger-projector" */
-    const char *transactional;   /* the relay's transactional.id: "creditledger-relay" */
+    const char *transactional;   /* the relay's transactional.id: "creditledger-relay"; NULL: no transactions */
     int partitions, replication; /* of topics that are made; replication -1: the broker's default */
     int64_t retention_ms;        /* of topics that are made; -1: for ever; 0: the broker's default */
 };
@@ -56,11 +56,16 @@ struct kafka_message {
  * transactional id: what they send from then on is refused by the broker (ERR_CONFLICT on their side), and what they
  * had not committed is aborted. All of a transaction becomes visible, or none. ERR_IO and ERR_TIMEOUT: abort and send
  * the batch again. ERR_CONFLICT: fenced, for good. ERR_UNKNOWN: the commit's outcome is not known; ask the topic.
+ * A producer that failed in any way may be freed and made anew: that settles what it left behind, too.
+ *
+ * Without a transactional id it is idempotent only: kafka_begin() does nothing, what is sent is visible at once, and
+ * kafka_commit() waits until all of it is.
  */
 struct kafka_producer;
 MUST_CHECK int kafka_producer_new(
     const struct kafka_config *config, int timeout_ms, struct kafka_producer **ret_producer, struct err *err);
-void kafka_producer_free(struct kafka_producer *producer); /* at once: what was not committed is lost */
+/* At once: what was not committed is lost. NULL is fine. */
+void kafka_producer_free(struct kafka_producer *producer);
 MUST_CHECK int kafka_begin(struct kafka_producer *producer, struct err *err);
 /* Copies the message to the queue; waits while it is full. */
 MUST_CHECK int kafka_send(
@@ -87,7 +92,7 @@ struct kafka_received {
 };
 MUST_CHECK int kafka_consumer_new(
     const struct kafka_config *config, struct kafka_consumer **ret_consumer, struct err *err);
-void kafka_consumer_free(struct kafka_consumer *consumer);
+void kafka_consumer_free(struct kafka_consumer *consumer); /* NULL is fine */
 /* These partitions from these offsets, and no others: who reads is decided elsewhere. */
 MUST_CHECK int kafka_assign(
     struct kafka_consumer *consumer, const struct kafka_place *places, size_t n, struct err *err);
@@ -99,5 +104,11 @@ void kafka_commit_offsets(struct kafka_consumer *consumer, const struct kafka_pl
 /* The partition's first offset and the one after its last committed message. */
 MUST_CHECK int kafka_watermarks(struct kafka_consumer *consumer, const char *topic, int partition,
     int timeout_ms, int64_t *ret_low, int64_t *ret_high, struct err *err);
+
+typedef int kafka_visit(void *ctx, const struct kafka_received *message);
+/* Visits the committed messages of one partition from its beginning to its end as of the call, and returns what a visit
+ * returned if that is not 0. ERR_NOT_FOUND: no such topic. ERR_TIMEOUT: nothing came for timeout_ms. */
+MUST_CHECK int kafka_read_all(const struct kafka_config *config, const char *topic, int partition,
+    int timeout_ms, kafka_visit *visit, void *ctx, struct err *err);
 
 #endif
