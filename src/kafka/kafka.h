@@ -11,11 +11,11 @@
 #include "base/str.h"
 
 struct kafka_config {
-    const char *brokers;         /* "host:port,host:port" */
-    const char *file;            /* properties of librdkafka, "key=value" a line; NULL: none */
-    const char *topic_prefix;    /* before every topic's name; "" */
-    const char *group;           /* the projector's consumer group: "creditledger-projector" */
-    const char *transactional;   /* the relay's transactional.id: "creditledger-relay"; NULL: no transactions */
+    const char *brokers;       /* "host:port,host:port" */
+    const char *file;          /* properties of librdkafka, "key=value" a line; NULL: none */
+    const char *topic_prefix;  /* before every topic's name; "" */
+    const char *group;         /* the projector's consumer group: "creditledger-projector" */
+    const char *transactional; /* the relay's transactional.id: "creditledger-relay"; NULL: no transactions */
     int partitions, replication; /* of topics that are made; replication -1: the broker's default */
     int64_t retention_ms;        /* of topics that are made; -1: for ever; 0: the broker's default */
 };
