@@ -6,10 +6,10 @@
 #include "events/event_json.h"
 #include "ledger/refusal.h"
 
-static const char *record_event_type(const struct record *r, enum event_topic *ret_topic)
+static const char *record_event_type(enum record_kind kind, enum event_topic *ret_topic)
 {
     *ret_topic = EVENT_TOPIC_TRANSFER;
-    switch (r->kind) {
+    switch (kind) {
     case RECORD_TRANSFER:
         return "ledger.transfer.posted.v1";
     case RECORD_REVERSAL:
@@ -47,10 +47,15 @@ const char *event_topic_name(enum event_topic topic)
     return NULL;
 }
 
-size_t event_count(const struct record *r)
+size_t event_first_entry(enum record_kind kind)
 {
     enum event_topic topic;
-    return (record_event_type(r, &topic) != NULL) + r->n_entries;
+    return record_event_type(kind, &topic) != NULL;
+}
+
+size_t event_count(const struct record *r)
+{
+    return event_first_entry(r->kind) + r->n_entries;
 }
 
 static struct str uuid_text(struct uuid id, struct arena *arena)
@@ -144,6 +149,7 @@ static void put_record_members(struct strbuf *b, const struct event_source *s)
     event_json_text(b, "ledger", s->ledger);
     event_json_uint(b, "seq", r->seq);
     event_json_text(b, "kind", str_of(record_kind_name(r->kind)));
+    event_json_uint(b, "events", event_count(r));
 }
 
 static void put_times(struct strbuf *b, const struct record *r)
@@ -220,18 +226,45 @@ static void put_account(struct strbuf *b, const struct event_source *s)
     put_trace(b, r);
 }
 
+static void put_pending(struct strbuf *b, const char *name, struct amounts amounts)
+{
+    event_json_name(b, name);
+    strbuf_printf(
+        b, "{\"incoming\":%lld,\"outgoing\":%lld}", (long long)amounts.incoming, (long long)amounts.outgoing);
+}
+
+const struct entry *event_counterparty(const struct record *r, uint32_t leg)
+{
+    size_t other = leg ^ 1u;
+    return r->n_entries >= 2 && entry_moves(&r->entries[0]) && other < r->n_entries ? &r->entries[other]
+                                                                                    : NULL;
+}
+
+static void put_counterparty(struct strbuf *b, const struct record *r, uint32_t leg)
+{
+    const struct entry *other = event_counterparty(r, leg);
+    event_json_name(b, "counterparty");
+    if (other == NULL) {
+        strbuf_c(b, "null");
+        return;
+    }
+    strbuf_char(b, '"');
+    strbuf_uuid(b, other->account_id);
+    strbuf_char(b, '"');
+}
+
 static void put_entry(struct strbuf *b, const struct event_source *s, const struct entry *e)
 {
     const struct record *r = s->record;
     put_entry_members(b, e, s->assets[e->leg]);
     event_json_int(b, "scale", s->assets[e->leg]->scale);
     event_json_text(b, "normalSide", e->side > 0 ? STR("credit") : STR("debit"));
-    event_json_name(b, "pending");
-    strbuf_printf(b, "{\"incoming\":%lld,\"outgoing\":%lld}", (long long)e->after.incoming,
-        (long long)e->after.outgoing);
+    put_pending(b, "pending", e->after);
+    put_pending(b, "pendingChange", e->change);
     event_json_uint(b, "revision", e->revision);
     put_record_members(b, s);
     event_json_uint(b, "leg", e->leg);
+    put_counterparty(b, r, e->leg);
     event_json_uuid(b, "transferId", r->id);
     event_json_text(b, "reference", r->reference);
     put_times(b, r);
@@ -261,7 +294,7 @@ void event_at(const struct event_source *s, size_t n, struct arena *arena, struc
     struct strbuf b;
     strbuf_init(&b);
     strbuf_char(&b, '{');
-    const char *type = record_event_type(r, &e.topic);
+    const char *type = record_event_type(r->kind, &e.topic);
     if (type != NULL && n == 0) {
         bool account = e.topic == EVENT_TOPIC_ACCOUNT;
         e.type = type;

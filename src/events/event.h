@@ -46,8 +46,12 @@ struct event {
 
 const char *event_topic_name(enum event_topic topic); /* "ledger.transfer.v1" */
 
-/* How many events a record is; at least 1. */
+/* How many events a record is; at least 1. Every event's data says it, so that who gathers them knows when they are all. */
 size_t event_count(const struct record *record);
+/* Which of them is that of leg 0: 1, or 0 for kinds that are told by their entries alone. */
+size_t event_first_entry(enum record_kind kind);
+/* The other leg of the pair, in which value went over; NULL if there is none (openings, declines, erasures ...). */
+const struct entry *event_counterparty(const struct record *record, uint32_t leg);
 /* The n-th of them, n < event_count(); its text lives in the arena. */
 void event_at(const struct event_source *source, size_t n, struct arena *arena, struct event *ret_event);
 /* Appends the event as one JSON object (CloudEvents JSON format: attributes, then `data`). */

@@ -84,7 +84,8 @@ static void test_transfer(void **state)
     expect(e.source, "/ledgers/main");
     assert_string_equal(e.traceparent, "00-ab000000000000000000000000000001-8000000000140000-01");
     expect(e.data,
-        "{\"transferId\":\"" T "\",\"ledger\":\"main\",\"seq\":5,\"kind\":\"transfer\",\"status\":\"posted\","
+        "{\"transferId\":\"" T
+        "\",\"ledger\":\"main\",\"seq\":5,\"kind\":\"transfer\",\"events\":3,\"status\":\"posted\","
         "\"postings\":[{\"debit\":\"" A "\",\"credit\":\"" B "\",\"amount\":1234,\"currency\":\"USD\"}],"
         "\"entries\":[{\"accountId\":\"" A "\",\"version\":2,\"currency\":\"USD\",\"change\":-1234,"
         "\"balance\":-1234,\"available\":-1234,\"minBalance\":null},"
@@ -111,6 +112,9 @@ static void test_entries_follow_in_leg_order(void **state)
     expect_holds(second.data, "\"leg\":1,");
     expect_holds(second.data, "\"version\":3,");
     expect_holds(second.data, "\"pending\":{\"incoming\":0,\"outgoing\":0}");
+    expect_holds(first.data, "\"counterparty\":\"" B "\"");
+    expect_holds(second.data, "\"counterparty\":\"" A "\"");
+    expect_holds(second.data, "\"events\":3,");
 }
 
 /* A debit-normal account shows its own sign, in every event alike. */
@@ -120,10 +124,13 @@ static void test_normal_side(void **state)
     struct entry entries[] = {leg(0, -1234, -5000), leg(1, 1234, 2000)};
     entries[0].side = -1;
     entries[0].after.incoming = 7;
+    entries[0].change.incoming = 4;
     struct record r = transfer(entries);
     struct event e = nth(&r, 1);
     expect_holds(e.data, "\"change\":1234,\"balance\":5000,\"available\":4993,");
     expect_holds(e.data, "\"normalSide\":\"debit\"");
+    expect_holds(e.data,
+        "\"pending\":{\"incoming\":7,\"outgoing\":0},\"pendingChange\":{\"incoming\":4,\"outgoing\":0}");
 }
 
 static void test_reversal_and_decline(void **state)
@@ -150,6 +157,9 @@ static void test_reversal_and_decline(void **state)
         "\"status\":\"declined\",\"code\":\"insufficient_funds\",\"declinedAmount\":500,\"entries\":[{");
     assert_null(memmem(e.data.data, e.data.len, "postings", 8));
     assert_string_equal(nth(&r, 1).type, "ledger.entry.posted.v1");
+    expect_holds(nth(&r, 1).data, "\"counterparty\":null,");
+    assert_int_equal(event_first_entry(RECORD_DECLINED), 1);
+    assert_int_equal(event_first_entry(RECORD_ERASURE), 0);
 }
 
 static void test_account_opened_and_revised(void **state)

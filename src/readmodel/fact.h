@@ -22,8 +22,7 @@ struct fact_transfer {
     int64_t declined_amount;
     bool has_trace;
     uint8_t trace_id[TRACE_ID_LEN];
-    struct str metadata; /* a JSON object; STR_NONE: erased or never readable */
-    bool has_metadata;   /* the record had a text (an erased one had) */
+    struct str metadata; /* a JSON object, "{}" if there is none; STR_NONE: erased */
     /* Of its postings: the total when all are in one currency; else the first currency's. 0 and STR_NONE: none. */
     struct str currency;
     int64_t amount;
@@ -54,8 +53,9 @@ struct fact_account {
     uint32_t revision;
     enum account_status status;
     struct floor floor;
-    bool has_text; /* this revision set name and metadata */
-    struct str name, metadata;
+    bool has_text;       /* this revision set name and metadata */
+    struct str name;     /* a JSON string with its quotes; STR_NONE: none, or erased */
+    struct str metadata; /* as a transfer's */
     struct str actor;
 };
 
@@ -65,20 +65,22 @@ struct fact {
     uint64_t seq;
     uint32_t n, of; /* the n-th (from 0) of the record's `of` facts */
     enum record_kind record_kind;
-    struct uuid record; /* its id */
-    struct str reference;
-    int64_t effective_at, recorded_at;
-    uint64_t related_seq; /* 0: none */
+    struct uuid record;                /* its id; zero in a FACT_ACCOUNT, whose event does not carry it */
+    struct str reference;              /* STR_NONE: none */
+    int64_t effective_at, recorded_at; /* an account's change is effective when it is recorded */
+    uint64_t related_seq;              /* 0: none */
     union {
         struct fact_transfer transfer;
         struct fact_entry entry;
         struct fact_account account;
     };
-    /* Where it was read: the source's own. */
+    /* Where it was read: the source's own. Negative: nowhere, the read model's position stays (a replay). */
     uint32_t part;
     int64_t offset;
 };
 
+/* Adds a posting's amount; ends at INT64_MAX. */
+void fact_transfer_add(struct fact_transfer *transfer, int64_t amount);
 /* The n-th fact of a record, n < event_count(source->record). */
 void fact_of_record(const struct event_source *source, size_t n, struct arena *arena, struct fact *ret_fact);
 /*
@@ -87,5 +89,11 @@ void fact_of_record(const struct event_source *source, size_t n, struct arena *a
  */
 MUST_CHECK bool fact_decode(struct str type, struct str data, struct arena *arena, struct fact *ret_fact,
     bool *ret_known, struct err *err);
+/*
+ * An entry as event data that fact_decode() gives the same fact for: what the read model parks of a fact that it could
+ * not apply. Of what is not in a fact nothing is said.
+ */
+struct str fact_entry_json(const struct fact *fact, struct arena *arena);
+#define FACT_ENTRY_TYPE "ledger.entry.posted.v1"
 
 #endif
