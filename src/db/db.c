@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "db/db_internal.h"
+#include "db/postgres_url.h"
 
 #define SQLITE_SCHEME "sqlite:"
 
@@ -115,11 +116,6 @@ void db_init(struct db *db, const struct db_ops *ops, const struct db_options *o
     db->busy_timeout_ms = options->busy_timeout_ms ? options->busy_timeout_ms : DB_BUSY_TIMEOUT_DEFAULT_MS;
 }
 
-static bool is_postgres(const char *url)
-{
-    return strncmp(url, "postgres://", 11) == 0 || strncmp(url, "postgresql://", 13) == 0;
-}
-
 /* The path of sqlite:PATH, NULL if it is none. */
 static const char *sqlite_path(const char *url)
 {
@@ -140,7 +136,7 @@ int db_open(const char *url, const struct db_options *options, struct db **ret_d
     INVARIANT(url != NULL && options != NULL && ret_db != NULL);
     INVARIANT(options->part == NULL || is_part(options->part));
     INVARIANT(!options->create || !options->read_only);
-    if (is_postgres(url))
+    if (postgres_url(url))
         return err_set(err, ERR_UNSUPPORTED, "not built");
     const char *path = sqlite_path(url);
     return path == NULL ? unknown_url(url, err) : db_sqlite_open(path, options, ret_db, err);
@@ -149,7 +145,7 @@ int db_open(const char *url, const struct db_options *options, struct db **ret_d
 int db_drop_part(const char *url, const char *part, struct err *err)
 {
     INVARIANT(url != NULL && part != NULL && is_part(part));
-    if (is_postgres(url))
+    if (postgres_url(url))
         return err_set(err, ERR_UNSUPPORTED, "not built");
     const char *path = sqlite_path(url);
     return path == NULL ? unknown_url(url, err) : db_sqlite_drop_part(path, part, err);
@@ -170,7 +166,7 @@ bool db_is_postgres(const struct db *db)
 
 void db_url_shown(const char *url, char *ret_shown, size_t size)
 {
-    snprintf(ret_shown, size, "%s", url);
+    postgres_url_redact(url, ret_shown, size);
 }
 
 /* ---- running ---- */

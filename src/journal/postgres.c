@@ -1,4 +1,4 @@
-/* The PostgreSQL backend: the handle, its snapshots, listening, URLs. */
+/* The PostgreSQL backend: the handle, its snapshots, listening, what its keys stand for. */
 #include "journal/postgres.h"
 
 #include <errno.h>
@@ -6,73 +6,26 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "journal/postgres_internal.h"
 
-/* ---- URLs ---- */
-
-bool postgres_url(const char *url)
-{
-    return strncmp(url, "postgres://", 11) == 0 || strncmp(url, "postgresql://", 13) == 0;
-}
-
-/* Whether a parameter of the query, "name=...", is a secret. */
-static bool is_secret(const char *parameter)
-{
-    return strncasecmp(parameter, "password=", 9) == 0 || strncasecmp(parameter, "sslpassword=", 12) == 0;
-}
-
-/* The last of a character in [start, end). */
-static const char *last_of(const char *start, const char *end, char c)
-{
-    while (end > start)
-        if (*--end == c)
-            return end;
-    return NULL;
-}
-
-/* Takes away more rather than less: a password with an unescaped '/' or '@' is none to libpq, and still a secret. */
-void postgres_url_redact(const char *url, char *ret_text, size_t size)
-{
-    INVARIANT(size > 0);
-    const char *authority = strstr(url, "://"), *end = url + strlen(url);
-    authority = authority == NULL ? url : authority + 3;
-    const char *query = strchr(authority, '?');
-    const char *at = last_of(authority, query == NULL ? end : query, '@');
-    if (at == NULL) /* a password with an unescaped '?' */
-        at = last_of(authority, end, '@');
-    if (at != NULL && query != NULL && at > query)
-        query = strchr(at, '?');
-    const char *colon = at == NULL ? NULL : memchr(authority, ':', (size_t)(at - authority));
-    size_t n = 0;
-    for (const char *p = url; *p != '\0' && n + 1 < size; p++) {
-        if (p == colon) {
-            p = at;
-        } else if (query != NULL && p > query && (p[-1] == '?' || p[-1] == '&') && is_secret(p)) {
-            while (p[1] != '\0' && p[1] != '&')
-                p++;
-            continue;
-        }
-        ret_text[n++] = *p;
-    }
-    ret_text[n] = '\0';
-}
-
-/* libpq's own words about a URL would show it. */
-static int check_url(const char *url, struct err *err)
-{
-    char text[256];
-    PQconninfoOption *options = PQconninfoParse(url, NULL);
-    PQconninfoFree(options);
-    if (options != NULL)
-        return 0;
-    postgres_url_redact(url, text, sizeof text);
-    return err_set(err, ERR_CONFIG,
-        "database URL \"%s\" is not of the form postgres://USER:PASSWORD@HOST:PORT/DATABASE"
-        " (special characters in it are written as %%40 and the like)",
-        text);
-}
+/* What the keys stand for. */
+const struct pg_constraint postgres_constraints[] = {
+    {"journal_seq", "I1", 0},
+    {"journal_idempotency", "I8", ERR_DUPLICATE},
+    {"journal_pkey", "I1", 0},
+    {"entry_pkey", "I1", 0},
+    {"entry_version", "I4", 0},
+    {"account_revision_record", "I1", 0},
+    {"account_revision_pkey", "I4", 0},
+    {"account", "I7", 0},
+    {"lot_record", "I1", 0},
+    {"lot_pkey", "I4", 0},
+    {"record_text", "I1", 0},
+    {"journal", "I1", 0},
+    {"lot", "I1", 0},
+    {NULL, NULL, 0},
+};
 
 /* ---- reading ---- */
 
@@ -252,10 +205,17 @@ static struct postgres_journal *make(const char *url, const struct journal_optio
     p->digest = digest_new();
     pg_params_init(&p->params);
     char *main_url = copy(url);
-    p->append = (struct pg_wire){.url = main_url, .use = PG_APPENDS, .pooled = p->direct_url != NULL};
-    p->read = (struct pg_wire){
-        .url = main_url, .use = p->mode == JOURNAL_WRITE ? PG_APPENDS : 0, .pooled = p->direct_url != NULL};
-    p->listen = (struct pg_wire){.url = p->direct_url != NULL ? p->direct_url : main_url, .use = PG_LISTENS};
+    p->append = (struct pg_wire){.url = main_url,
+        .constraints = postgres_constraints,
+        .use = PG_APPENDS,
+        .pooled = p->direct_url != NULL};
+    p->read = (struct pg_wire){.url = main_url,
+        .constraints = postgres_constraints,
+        .use = p->mode == JOURNAL_WRITE ? PG_APPENDS : 0,
+        .pooled = p->direct_url != NULL};
+    p->listen = (struct pg_wire){.constraints = postgres_constraints,
+        .url = p->direct_url != NULL ? p->direct_url : main_url,
+        .use = PG_LISTENS};
     if (p->mode == JOURNAL_WRITE)
         p->appending = postgres_appending_new();
     return p;
@@ -278,9 +238,9 @@ static int open_schema(struct postgres_journal *p, const struct journal_options 
 int journal_postgres_open(
     const char *url, const struct journal_options *options, struct journal **ret_journal, struct err *err)
 {
-    int rc = check_url(url, err);
+    int rc = postgres_url_check(url, err);
     if (rc == 0 && options->direct_url != NULL)
-        rc = check_url(options->direct_url, err);
+        rc = postgres_url_check(options->direct_url, err);
     if (rc != 0)
         return rc;
     struct postgres_journal *p = make(url, options);

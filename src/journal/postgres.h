@@ -6,6 +6,7 @@
 #ifndef CREDITLEDGER_JOURNAL_POSTGRES_H
 #define CREDITLEDGER_JOURNAL_POSTGRES_H
 
+#include "db/postgres_url.h"
 #include "journal/journal.h"
 
 struct postgres_migration_plan {
@@ -28,10 +29,5 @@ MUST_CHECK int postgres_migrate(const char *url, const struct postgres_migration
  * DELETE or TRUNCATE on a table of the journal. */
 MUST_CHECK int postgres_excess_rights(
     struct journal *j, journal_note_visit *visit, void *ctx, struct err *err);
-
-/* True for postgres:// and postgresql://. */
-bool postgres_url(const char *url);
-/* The URL without its password, for messages and logs. */
-void postgres_url_redact(const char *url, char *ret_text, size_t size);
 
 #endif

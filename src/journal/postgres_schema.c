@@ -298,7 +298,10 @@ int postgres_migrate(const char *url, const struct postgres_migration_plan *plan
 {
     char *own_url = strdup(url);
     INVARIANT(own_url != NULL);
-    struct pg_wire wire = {.url = own_url, .pooled = true, .timeout_ms = MIGRATION_TIMEOUT_MS};
+    struct pg_wire wire = {.url = own_url,
+        .constraints = postgres_constraints,
+        .pooled = true,
+        .timeout_ms = MIGRATION_TIMEOUT_MS};
     struct migrating m = {.wire = &wire, .plan = plan, .visit = visit, .ctx = ctx};
     pg_params_init(&m.params);
     int rc = migrate(&m, err);

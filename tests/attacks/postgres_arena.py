@@ -18,7 +18,7 @@ WHOLE = SCHEMA + tap.read("src/journal/sql/postgres/0002_append.sql") + tap.read
 TABLES = list(attacks.TABLES)
 CODE = re.compile(r"(I[1-8]):")
 CONSTRAINT = re.compile(r"\[i([1-8])_")
-# What the backend makes of the keys' names (journal/postgres_connection.c).
+# What the backend makes of the keys' names (journal/postgres.c).
 KEYS = {"journal_seq": "I1", "journal_idempotency": "I8", "entry_pkey": "I1", "entry_version": "I4", "account_revision_record": "I1",
         "account_revision_pkey": "I4", "account_pkey": "I7", "account_external": "I7", "lot_record": "I1", "record_text_pkey": "I1"}
 

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "journal/postgres_internal.h"
+#include "db/pg_wire.h"
 
 #define BACKOFF_FIRST_MS 50
 #define BACKOFF_MAX_MS 1000
@@ -27,7 +27,7 @@ int64_t pg_now_ms(void)
 
 int64_t pg_deadline(const struct pg_wire *wire)
 {
-    return pg_now_ms() + (wire->timeout_ms ? wire->timeout_ms : POSTGRES_TIMEOUT_MS);
+    return pg_now_ms() + (wire->timeout_ms ? wire->timeout_ms : PG_TIMEOUT_MS);
 }
 
 /* ---- errors ---- */
@@ -75,36 +75,27 @@ static int code_of(const char *sqlstate)
     return ERR_IO;
 }
 
-/* What a unique key or a check stands for; those that begin with i and a digit say it themselves. */
-static const char *invariant_of(const char *constraint)
+static const char *name_of(const struct pg_wire *wire)
 {
-    static const struct {
-        const char *constraint, *invariant;
-    } keys[] = {
-        {"journal_seq", "I1"},
-        {"journal_idempotency", "I8"},
-        {"journal_pkey", "I1"},
-        {"entry_pkey", "I1"},
-        {"entry_version", "I4"},
-        {"account_revision_record", "I1"},
-        {"account_revision_pkey", "I4"},
-        {"account", "I7"},
-        {"lot_record", "I1"},
-        {"lot_pkey", "I4"},
-        {"record_text", "I1"},
-        {"journal", "I1"},
-        {"lot", "I1"},
-    };
+    return wire->name == NULL ? "database" : wire->name;
+}
+
+/* What a unique key or a check stands for; those that begin with i and a digit say it themselves. */
+static struct pg_constraint meaning_of(const struct pg_wire *wire, const char *constraint)
+{
     static _Thread_local char own[8];
+    struct pg_constraint none = {.code = ERR_CONFLICT};
+    if (constraint == NULL || wire->constraints == NULL)
+        return none;
     if (constraint[0] == 'i' && isdigit((unsigned char)constraint[1])) {
         int digits = 1 + (isdigit((unsigned char)constraint[2]) != 0);
         snprintf(own, sizeof own, "I%.*s", digits, constraint + 1);
-        return own;
+        return (struct pg_constraint){constraint, own, ERR_CONFLICT};
     }
-    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
-        if (strncmp(constraint, keys[i].constraint, strlen(keys[i].constraint)) == 0)
-            return keys[i].invariant;
-    return NULL;
+    for (const struct pg_constraint *c = wire->constraints; c->constraint != NULL; c++)
+        if (strncmp(constraint, c->constraint, strlen(c->constraint)) == 0)
+            return (struct pg_constraint){c->constraint, c->invariant, c->code == 0 ? ERR_CONFLICT : c->code};
+    return none;
 }
 
 /* One line, without the blank end that libpq's messages have. */
@@ -130,26 +121,25 @@ static void give_up(struct pg_wire *wire)
 }
 
 /* 23xxx and CL0xx: the message starts with the invariant, and goes without what was being done. */
-static int refused(const PGresult *result, const char *sqlstate, struct err *err)
+static int refused(const struct pg_wire *wire, const PGresult *result, const char *sqlstate, struct err *err)
 {
     const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
-    const char *constraint = PQresultErrorField(result, PG_DIAG_CONSTRAINT_NAME);
     const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
-    const char *invariant = constraint == NULL ? NULL : invariant_of(constraint);
+    struct pg_constraint meaning = meaning_of(wire, PQresultErrorField(result, PG_DIAG_CONSTRAINT_NAME));
     char text[ERR_MESSAGE_MAX];
     bool key = strcmp(sqlstate, "23505") == 0;
-    int code = key && constraint != NULL && strcmp(constraint, "journal_idempotency") == 0 ? ERR_DUPLICATE
-                                                                                           : ERR_CONFLICT;
+    int code = key ? meaning.code : ERR_CONFLICT;
     /* A check's detail shows the whole row, texts too: that is not for logs. */
     snprintf(text, sizeof text, "%s%s%s", message == NULL ? sqlstate : message,
         key && detail != NULL ? " " : "", key && detail != NULL && code != ERR_DUPLICATE ? detail : "");
-    set_message(err, code, invariant == NULL ? "" : invariant, text);
+    set_message(err, code, meaning.invariant == NULL ? "" : meaning.invariant, text);
     return code;
 }
 
 int pg_error(struct pg_wire *wire, const PGresult *result, const char *doing, struct err *err)
 {
     const char *sqlstate = result == NULL ? NULL : PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    snprintf(wire->sqlstate, sizeof wire->sqlstate, "%s", sqlstate == NULL ? "" : sqlstate);
     if (sqlstate == NULL || wire->pg == NULL || PQstatus(wire->pg) == CONNECTION_BAD) {
         const char *message = result != NULL && PQresultErrorMessage(result)[0] ? PQresultErrorMessage(result)
                               : wire->pg != NULL && PQerrorMessage(wire->pg)[0] ? PQerrorMessage(wire->pg)
@@ -160,7 +150,7 @@ int pg_error(struct pg_wire *wire, const PGresult *result, const char *doing, st
     }
     int code = pg_fatal(sqlstate) ? ERR_IO : code_of(sqlstate);
     if (strncmp(sqlstate, "23", 2) == 0 || strncmp(sqlstate, "CL", 2) == 0)
-        return refused(result, sqlstate, err);
+        return refused(wire, result, sqlstate, err);
     const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
     char text[ERR_MESSAGE_MAX];
     bool lost_statement = strcmp(sqlstate, "26000") == 0 || strcmp(sqlstate, "42P05") == 0;
@@ -279,8 +269,9 @@ static int cannot_connect(struct pg_wire *wire, struct err *err)
     give_up(wire);
     if (first)
         probe_sqlstate(wire, sqlstate);
+    memcpy(wire->sqlstate, sqlstate, sizeof wire->sqlstate);
     int code = sqlstate[0] ? code_of(sqlstate) : ERR_IO;
-    set_message(err, code, "database", message);
+    set_message(err, code, name_of(wire), message);
     return code;
 }
 
@@ -329,7 +320,7 @@ static int hello(struct pg_wire *wire, struct err *err)
     char sql[sizeof sql_settings + sizeof sql_hello];
     const char *encoding = PQparameterStatus(wire->pg, "server_encoding");
     if (encoding != NULL && strcmp(encoding, "UTF8") != 0)
-        return err_set(err, ERR_CONFIG, "database: its encoding is %s, it must be UTF8", encoding);
+        return err_set(err, ERR_CONFIG, "%s: its encoding is %s, it must be UTF8", name_of(wire), encoding);
     snprintf(sql, sizeof sql, "%s%s", wire->pooled ? "" : sql_settings, sql_hello);
     PGresult *result = NULL;
     int rc = exec(wire, sql, &result, err);
@@ -350,7 +341,7 @@ static int connect_now(struct pg_wire *wire, struct err *err)
     wire->connections++;
     PQsetNoticeReceiver(wire->pg, ignore_notice, NULL);
     if (PQsetnonblocking(wire->pg, 1) != 0)
-        return pg_error(wire, NULL, "database", err);
+        return pg_error(wire, NULL, name_of(wire), err);
     return hello(wire, err);
 }
 
@@ -371,7 +362,7 @@ int pg_ready(struct pg_wire *wire, struct err *err)
     if (wire->pg != NULL)
         return 0;
     if (wire->in_transaction)
-        return err_set(err, ERR_IO, "database: the transaction was lost with its connection");
+        return err_set(err, ERR_IO, "%s: the transaction was lost with its connection", name_of(wire));
     if (wire->failures > 0 && pg_now_ms() < wire->retry_at_ms)
         return err_set(err, wire->last.code, "%s", wire->last.message);
     int rc = connect_now(wire, &wire->last);
@@ -407,10 +398,11 @@ static int wait_for(
         }
         if (n == 0 && left_ms <= INT32_MAX) {
             give_up(wire);
-            return err_set(err, ERR_TIMEOUT, "database: no answer in time, the connection is given up");
+            return err_set(
+                err, ERR_TIMEOUT, "%s: no answer in time, the connection is given up", name_of(wire));
         }
         if (n < 0 && errno != EINTR) {
-            int rc = err_set(err, ERR_IO, "database: poll: %s", strerror(errno));
+            int rc = err_set(err, ERR_IO, "%s: poll: %s", name_of(wire), strerror(errno));
             give_up(wire);
             return rc;
         }
@@ -426,9 +418,9 @@ int pg_flush(struct pg_wire *wire, int64_t deadline_ms, struct err *err)
         if (rc != 0)
             return rc;
         if (events & POLLIN && !PQconsumeInput(wire->pg))
-            return pg_error(wire, NULL, "database", err);
+            return pg_error(wire, NULL, name_of(wire), err);
     }
-    return left == 0 ? 0 : pg_error(wire, NULL, "database", err);
+    return left == 0 ? 0 : pg_error(wire, NULL, name_of(wire), err);
 }
 
 int pg_result(struct pg_wire *wire, int64_t deadline_ms, PGresult **ret_result, struct err *err)
@@ -438,7 +430,7 @@ int pg_result(struct pg_wire *wire, int64_t deadline_ms, PGresult **ret_result, 
         short events;
         rc = wait_for(wire, POLLIN, deadline_ms, &events, err);
         if (rc == 0 && !PQconsumeInput(wire->pg))
-            rc = pg_error(wire, NULL, "database", err);
+            rc = pg_error(wire, NULL, name_of(wire), err);
     }
     if (rc == 0)
         *ret_result = PQgetResult(wire->pg);
@@ -467,9 +459,9 @@ static int take_results(struct pg_wire *wire, PGresult **ret_result, struct err 
         *keep = result;
     }
     if (rc == 0 && failure != NULL)
-        rc = pg_error(wire, failure, "database", err);
+        rc = pg_error(wire, failure, name_of(wire), err);
     else if (rc == 0 && last == NULL)
-        rc = pg_error(wire, NULL, "database", err);
+        rc = pg_error(wire, NULL, name_of(wire), err);
     PQclear(failure);
     if (rc != 0 || ret_result == NULL) {
         PQclear(last);
@@ -483,7 +475,7 @@ static int take_results(struct pg_wire *wire, PGresult **ret_result, struct err 
 static int exec(struct pg_wire *wire, const char *sql, PGresult **ret_result, struct err *err)
 {
     if (!PQsendQuery(wire->pg, sql))
-        return pg_error(wire, NULL, "database", err);
+        return pg_error(wire, NULL, name_of(wire), err);
     return take_results(wire, ret_result, err);
 }
 

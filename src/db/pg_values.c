@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "journal/postgres_internal.h"
+#include "db/pg_values.h"
 
 /* ---- parameters ---- */
 
@@ -208,14 +208,6 @@ void pg_array_uint(struct pg_params *p, uint64_t value)
     pg_array_int8(p, as_int8(value));
 }
 
-void pg_array_floor(struct pg_params *p, struct floor floor)
-{
-    if (floor.present)
-        pg_array_int8(p, floor.minor);
-    else
-        pg_array_null(p);
-}
-
 void pg_array_str(struct pg_params *p, struct str s)
 {
     pg_array_bytes(p, s.data, s.len);
@@ -291,13 +283,6 @@ uint64_t pg_uint(const PGresult *result, int row, int column)
 bool pg_bool(const PGresult *result, int row, int column)
 {
     return !PQgetisnull(result, row, column) && PQgetvalue(result, row, column)[0] != 0;
-}
-
-struct floor pg_floor(const PGresult *result, int row, int column)
-{
-    if (PQgetisnull(result, row, column))
-        return (struct floor){false, 0};
-    return (struct floor){true, pg_int(result, row, column)};
 }
 
 struct str pg_str(const PGresult *result, int row, int column)
