@@ -14,6 +14,11 @@ BROWSER_PACKAGES=(chromium python3-websocket)
 # shellcheck disable=SC2034
 CLANG_PACKAGES=(clang llvm)
 # shellcheck disable=SC2034
+DEBIAN_PACKAGES=(debhelper dpkg-dev po-debconf)
+# For the test that installs the package into a clean root.
+# shellcheck disable=SC2034
+DEPLOY_PACKAGES=(debootstrap lintian systemd zsh)
+# shellcheck disable=SC2034
 LINT_PACKAGES=(clang-format clang-tidy shellcheck)
 
 as_root() {
