@@ -41,6 +41,40 @@ struct projector_state {
 /* For /readyz and `projections status`. Any thread. */
 void projector_state(struct projector *projector, struct projector_state *ret_state);
 
+/* What `projections status` shows; starts nothing and makes nothing. ERR_NOT_FOUND: there is no read model. */
+struct projector_ledger {
+    struct str name;
+    uint64_t journal_seq;   /* the head; 0: the journal has no such ledger */
+    uint64_t seq, most_seq; /* as in struct readmodel_ledger; 0: nothing is here */
+    int64_t next_at;        /* recorded_at of the first record that is not here; 0: all are */
+};
+struct projector_status {
+    const struct generation *generations;
+    size_t n_generations;
+    uint32_t live;    /* 0: none */
+    bool readable;    /* the live one is of this program's format; else it has no ledgers here */
+    char holder[129]; /* who projects; "" nobody */
+    bool rebuilding;
+    struct projector_state state; /* as the one who projects wrote it last, */
+    int64_t state_at;             /* and when; 0: never */
+    uint64_t parked;
+    const struct projector_ledger *ledgers;
+    size_t n_ledgers;
+};
+MUST_CHECK int projector_status(const struct projector_config *config, struct arena *arena,
+    struct projector_status *ret_status, struct err *err);
+
+/*
+ * Parked messages once more: message `id`, or all that wait (0), in their order. What can be applied now is, and is marked as
+ * replayed; what cannot stays parked. While this is at work the projector stands still. ERR_NOT_FOUND: no such message.
+ */
+struct replay_report {
+    uint64_t applied, still_parked;
+};
+MUST_CHECK int projector_replay(const struct projector_config *config, int64_t id,
+    void (*visit)(void *ctx, const struct parked *parked, const char *reason), /* NULL: it was applied */
+    void *ctx, struct replay_report *ret_report, struct err *err);
+
 /*
  * Builds a new generation from the journal beside the live one, and switches over. Progress: records done, and how many
  * there are. *ret_id is the new live generation. On failure or cancellation nothing is left of it.
