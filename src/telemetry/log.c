@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/instant.h"
+#include "telemetry/json_text.h"
 
 static _Atomic int least_level = LOG_INFO;
 static _Atomic int line_format = LOG_JSON;
@@ -39,34 +40,12 @@ static const char *level_name(enum log_level level)
     return "error";
 }
 
-/* A log line is always one line of valid JSON, whatever the text: bytes that are not UTF-8 become U+FFFD. */
-static void put_json_string(struct strbuf *b, const char *text)
-{
-    struct str s = str_of(text);
-    bool valid = str_utf8_valid(s);
-    strbuf_char(b, '"');
-    for (size_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.data[i];
-        if (c == '"' || c == '\\') {
-            strbuf_char(b, '\\');
-            strbuf_char(b, (char)c);
-        } else if (c < 0x20 || c == 0x7f) {
-            strbuf_printf(b, "\\u%04x", c);
-        } else if (c >= 0x80 && !valid) {
-            strbuf_c(b, "\\ufffd");
-        } else {
-            strbuf_char(b, (char)c);
-        }
-    }
-    strbuf_char(b, '"');
-}
-
 /* Plain where that is clear, quoted where it is not; control characters never reach a terminal. */
 static void put_text_value(struct strbuf *b, const char *text)
 {
     for (const char *p = text; *p != '\0'; p++)
         if ((unsigned char)*p <= ' ' || *p == '"' || *p == '=' || *p == 0x7f) {
-            put_json_string(b, text);
+            json_text(b, str_of(text));
             return;
         }
     if (*text == '\0')
@@ -74,7 +53,7 @@ static void put_text_value(struct strbuf *b, const char *text)
     else if (str_utf8_valid(str_of(text)))
         strbuf_c(b, text);
     else
-        put_json_string(b, text);
+        json_text(b, str_of(text));
 }
 
 static void write_line(const struct strbuf *b)
@@ -102,7 +81,7 @@ void log_event(enum log_level level, const char *message, ...)
     strbuf_instant(&b, (int64_t)t.tv_sec * MICROS_PER_SECOND + t.tv_nsec / 1000);
     strbuf_printf(&b, json ? "\",\"level\":\"%s\",\"message\":" : " %s ", level_name(level));
     if (json)
-        put_json_string(&b, message);
+        json_text(&b, str_of(message));
     else
         strbuf_c(&b, message);
     va_list args;
@@ -111,9 +90,9 @@ void log_event(enum log_level level, const char *message, ...)
          (name = va_arg(args, const char *)) != NULL && (value = va_arg(args, const char *)) != NULL;) {
         strbuf_char(&b, json ? ',' : ' ');
         if (json) {
-            put_json_string(&b, name);
+            json_text(&b, str_of(name));
             strbuf_char(&b, ':');
-            put_json_string(&b, value);
+            json_text(&b, str_of(value));
         } else {
             strbuf_printf(&b, "%s=", name);
             put_text_value(&b, value);

@@ -10,6 +10,7 @@ from tap import SOURCE, Tap, read  # noqa: E402
 # Header to the rooms that may include it; single files that may, with their reason.
 LIBRARIES = {
     "microhttpd.h": {"http"},
+    "curl/": {"telemetry"},
     "sqlite3.h": {"journal", "db"},
     "libpq": {"journal", "db"},
     "jansson.h": {"api", "app"},
