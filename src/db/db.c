@@ -137,7 +137,7 @@ int db_open(const char *url, const struct db_options *options, struct db **ret_d
     INVARIANT(options->part == NULL || is_part(options->part));
     INVARIANT(!options->create || !options->read_only);
     if (postgres_url(url))
-        return err_set(err, ERR_UNSUPPORTED, "not built");
+        return db_postgres_open(url, options, ret_db, err);
     const char *path = sqlite_path(url);
     return path == NULL ? unknown_url(url, err) : db_sqlite_open(path, options, ret_db, err);
 }
@@ -146,7 +146,7 @@ int db_drop_part(const char *url, const char *part, struct err *err)
 {
     INVARIANT(url != NULL && part != NULL && is_part(part));
     if (postgres_url(url))
-        return err_set(err, ERR_UNSUPPORTED, "not built");
+        return db_postgres_drop_part(url, part, err);
     const char *path = sqlite_path(url);
     return path == NULL ? unknown_url(url, err) : db_sqlite_drop_part(path, part, err);
 }

@@ -56,10 +56,13 @@ struct db {
     size_t n_kept, cap_kept;
 };
 
-/* `path` is the URL without its scheme. The handle is zeros but for its `db`, which the caller has filled in. */
+/* `path` is the URL without its scheme. */
 MUST_CHECK int db_sqlite_open(
     const char *path, const struct db_options *options, struct db **ret_db, struct err *err);
 MUST_CHECK int db_sqlite_drop_part(const char *path, const char *part, struct err *err);
+MUST_CHECK int db_postgres_open(
+    const char *url, const struct db_options *options, struct db **ret_db, struct err *err);
+MUST_CHECK int db_postgres_drop_part(const char *url, const char *part, struct err *err);
 
 /* What all drivers set first. */
 void db_init(struct db *db, const struct db_ops *ops, const struct db_options *options);

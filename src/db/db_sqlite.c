@@ -92,8 +92,10 @@ static void put_word(const struct db *db, struct str word, struct strbuf *sql)
         strbuf_c(sql, "BLOB");
     else if (str_eq_c(word, "WITHOUT_ROWID"))
         strbuf_c(sql, "WITHOUT ROWID");
+    else if (str_eq_c(word, "TEXT")) /* it compares bytes */
+        strbuf_str(sql, word);
     else
-        strbuf_str(sql, word); /* TEXT too: it compares bytes */
+        strbuf_printf(sql, "\"" STR_FMT "\"", STR_ARG(word));
 }
 
 static void insert_sql(const struct db_table *table, struct strbuf *sql)

@@ -498,7 +498,7 @@ static bool is_prepared(const struct pg_wire *wire, const struct pg_statement *s
 int pg_prepare(struct pg_wire *wire, const struct pg_statement *statement, const struct pg_params *params,
     struct err *err)
 {
-    if (wire->pooled || is_prepared(wire, statement))
+    if (wire->pooled || statement->name == NULL || is_prepared(wire, statement))
         return 0;
     INVARIANT(wire->n_prepared < PG_STATEMENTS_MAX);
     if (!PQsendPrepare(wire->pg, statement->name, statement->sql, params == NULL ? 0 : params->n,
@@ -521,12 +521,12 @@ int pg_send(struct pg_wire *wire, const struct pg_statement *statement, const st
         formats[i] = 1;
     }
     const int *lengths = params == NULL ? NULL : params->lengths;
-    if (wire->pooled)
+    if (wire->pooled || statement->name == NULL)
         sent = PQsendQueryParams(
             wire->pg, statement->sql, n, params == NULL ? NULL : params->types, values, lengths, formats, 1);
     else
         sent = PQsendQueryPrepared(wire->pg, statement->name, n, values, lengths, formats, 1);
-    return sent ? 0 : pg_error(wire, NULL, statement->name, err);
+    return sent ? 0 : pg_error(wire, NULL, statement->name == NULL ? name_of(wire) : statement->name, err);
 }
 
 int pg_run(struct pg_wire *wire, const struct pg_statement *statement, const struct pg_params *params,

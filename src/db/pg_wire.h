@@ -15,7 +15,7 @@
 #define PG_TIMEOUT_MS 30000
 
 /* A statement, written once in the file that uses it: `static const struct pg_statement`. A connection that may keep
- * it (not pooled) prepares it under its name on first use. */
+ * it (not pooled) prepares it under its name on first use; one without a name is never prepared. */
 struct pg_statement {
     const char *name, *sql;
 };
