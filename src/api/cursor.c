@@ -77,6 +77,17 @@ void cursor_encode(const struct cursor *cursor, struct strbuf *b)
     base64_encode(bytes, len + CHECK_LEN, b);
 }
 
+int cursor_kind(struct str text)
+{
+    uint8_t bytes[BYTES_MAX];
+    size_t len;
+    if (!base64_decode(text, bytes, sizeof bytes, &len) || len < HEAD_LEN + CHECK_LEN)
+        return 0;
+    bool sound = bytes[0] == CURSOR_VERSION && get(bytes + len - CHECK_LEN, CHECK_LEN) ==
+                                                   (hash64(CHECK_SEED, bytes, len - CHECK_LEN) & UINT32_MAX);
+    return sound ? bytes[1] : 0;
+}
+
 bool cursor_decode(
     struct str text, enum cursor_kind kind, uint64_t filter, size_t n, struct cursor *ret_cursor)
 {

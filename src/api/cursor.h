@@ -13,7 +13,15 @@
 #define CURSOR_TEXT_MAX 160
 
 /* The number of values is the kind's own. */
-enum cursor_kind { CURSOR_ACCOUNTS = 1, CURSOR_TRANSFERS = 2, CURSOR_STATEMENT = 3 };
+enum cursor_kind {
+    CURSOR_ACCOUNTS = 1,
+    CURSOR_TRANSFERS = 2,
+    CURSOR_STATEMENT = 3,
+    /* The same lists from the read model: a cursor leads back to where it was made. */
+    CURSOR_READ_TRANSFERS = 4,
+    CURSOR_READ_STATEMENT = 5,
+    CURSOR_ACTIVITY = 6
+};
 
 struct cursor {
     enum cursor_kind kind;
@@ -26,6 +34,8 @@ struct cursor {
 uint64_t cursor_filter(uint64_t hash, struct str filter);
 
 void cursor_encode(const struct cursor *cursor, struct strbuf *b);
+/* The kind that a cursor claims to be, undamaged; 0: none. Says nothing about its filters. */
+int cursor_kind(struct str text);
 /* False unless it is a cursor of that kind with that filter and exactly n values. */
 MUST_CHECK bool cursor_decode(
     struct str text, enum cursor_kind kind, uint64_t filter, size_t n, struct cursor *ret_cursor);

@@ -1,6 +1,7 @@
 #include "api/decode_query.h"
 
 #include "base/check.h"
+#include "base/instant.h"
 
 static void test_refusals(void **state)
 {
@@ -25,6 +26,25 @@ static void test_refusals(void **state)
         {ROUTE_LIST_TRANSFERS, "reference=%zz", ""},
         {ROUTE_LIST_TRANSFERS, "reference=%00", ""},
         {ROUTE_GET_STATEMENT, "axis=sideways", "axis"},
+        {ROUTE_GET_STATEMENT, "consistency=weak", "consistency"},
+        {ROUTE_GET_TRANSFER, "consistency=strong", "consistency"},
+        {ROUTE_GET_STATEMENT, "metadata.a=b", "metadata.a"},
+        {ROUTE_LIST_TRANSFERS, "metadata.=b", "metadata.KEY"},
+        {ROUTE_LIST_TRANSFERS, "metadata=b", "metadata"},
+        {ROUTE_LIST_TRANSFERS, "metadata.b=1&metadata.a=1&metadata.b=2", "metadata.KEY"},
+        {ROUTE_LIST_TRANSFERS,
+            "metadata.1=1&metadata.2=1&metadata.3=1&metadata.4=1&metadata.5=1&metadata.6=1&metadata.7=1"
+            "&metadata.8=1&metadata.9=1",
+            "metadata.KEY"},
+        {ROUTE_LIST_TRANSFERS, "minAmount=-1", "minAmount"},
+        {ROUTE_LIST_TRANSFERS, "minAmount=1.5", "minAmount"},
+        {ROUTE_LIST_TRANSFERS, "maxAmount=4000000000000000001", "maxAmount"},
+        {ROUTE_LIST_TRANSFERS, "minAmount=2&maxAmount=1", "minAmount"},
+        {ROUTE_LIST_TRANSFERS, "currency=usd", "currency"},
+        {ROUTE_GET_ACTIVITY, "from=2026-01-31T12:00:00Z", "from"},
+        {ROUTE_GET_ACTIVITY, "from=today", "from"},
+        {ROUTE_GET_ACTIVITY, "from=2026-02-01&to=2026-01-31", "from"},
+        {ROUTE_GET_TOTALS, "limit=1", "limit"},
         {ROUTE_GET_BALANCE, "at=2026-01-02", "at"},
         {ROUTE_LIST_EVENTS, "wait=31", "wait"},
         {ROUTE_LIST_EVENTS, "wait=-1", "wait"},
@@ -79,6 +99,22 @@ static void test_values(void **state)
     assert_true(q.atomic && q.dry_run);
     q = decoded(ROUTE_GET_STATEMENT, "axis=effective", &arena);
     assert_true(q.axis_effective);
+    q = decoded(ROUTE_LIST_TRANSFERS,
+        "metadata.order=7&minAmount=0&maxAmount=4000000000000000000&metadata.a.b%3d=&currency=USD&metadata."
+        "ord=8"
+        "&consistency=eventual",
+        &arena);
+    assert_true(q.has_least && q.has_most && q.least == 0 && q.most == LIMIT_AMOUNT_MAX);
+    assert_int_equal(q.consistency, CONSISTENCY_EVENTUAL);
+    CHECK_STR("currency", q.currency, STR("USD"));
+    assert_int_equal(q.n_metadata, 3);
+    CHECK_STR("first key", q.metadata[0].key, STR("a.b="));
+    CHECK_STR("first value", q.metadata[0].value, STR(""));
+    CHECK_STR("second key", q.metadata[1].key, STR("ord"));
+    CHECK_STR("third key", q.metadata[2].key, STR("order"));
+    CHECK_STR("third value", q.metadata[2].value, STR("7"));
+    q = decoded(ROUTE_GET_ACTIVITY, "from=1970-01-02&to=1970-01-03T00:00:00Z", &arena);
+    assert_true(q.from == MICROS_PER_DAY && q.to == 2 * MICROS_PER_DAY && q.consistency == CONSISTENCY_ANY);
     q = decoded(ROUTE_LIST_EVENTS, "after=18446744073709551615&wait=30", &arena);
     assert_true(q.after == UINT64_MAX && q.wait_s == 30);
     arena_fini(&arena);
@@ -98,6 +134,13 @@ static void test_filter_hash(void **state)
         "account=ext:a",
         "account=ext:b",
         "from=2026-01-01T00:00:00Z",
+        "minAmount=1",
+        "maxAmount=1",
+        "currency=USD",
+        "metadata.a=b",
+        "metadata.a=c",
+        "metadata.ab=",
+        "metadata.a=b&metadata.c=d",
         "to=2026-01-01T00:00:00Z",
         "account=0190a000-0000-7000-8000-000000040001",
     };
@@ -110,6 +153,9 @@ static void test_filter_hash(void **state)
                                    decoded(ROUTE_LIST_TRANSFERS, distinct[k], &arena).filter);
     assert_int_equal(decoded(ROUTE_LIST_TRANSFERS, "kind=transfer&reference=a", &arena).filter,
         decoded(ROUTE_LIST_TRANSFERS, "limit=3&reference=a&cursor=x&kind=transfer", &arena).filter);
+    assert_int_equal(
+        decoded(ROUTE_LIST_TRANSFERS, "metadata.a=1&metadata.b=2&consistency=eventual", &arena).filter,
+        decoded(ROUTE_LIST_TRANSFERS, "metadata.b=2&metadata.a=1", &arena).filter);
     assert_true(
         decoded(ROUTE_LIST_TRANSFERS, "", &arena).filter != decoded(ROUTE_LIST_ACCOUNTS, "", &arena).filter);
     arena_fini(&arena);

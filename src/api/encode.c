@@ -1,6 +1,9 @@
 #include "api/encode.h"
 
+#include <string.h>
+
 #include "api/text.h"
+#include "base/instant.h"
 #include "ledger/refusal.h"
 
 /* name and metadata; both null once erased. */
@@ -212,17 +215,27 @@ void encode_balance(struct json_out *o, const struct balance_view *view)
     out_uint_member(o, "version", b->version);
     out_uint_member(o, "seq", b->seq);
     out_instant_member(o, "asOf", view->as_of);
+    out_uint_member(o, "asOfSeq", view->as_of_seq);
     out_end(o, '}');
 }
 
 /* The other side of a leg; of a record without pairs, nobody. */
-static void encode_counterparties(struct json_out *o, const struct record *record, uint32_t leg)
+static const struct uuid *counterparty_of(const struct statement_view *view, size_t i)
+{
+    const struct record *record = view->records[i];
+    if (view->counterparties != NULL)
+        return view->has_counterparty[i] ? &view->counterparties[i] : NULL;
+    size_t other = view->statement->lines[i].entry.leg ^ 1u;
+    bool paired = postings_of(record) > 0 && other < record->n_entries;
+    return paired ? &record->entries[other].account_id : NULL;
+}
+
+static void encode_counterparties(struct json_out *o, const struct uuid *counterparty)
 {
     out_key(o, "counterparties");
     out_begin(o, '[');
-    size_t other = leg ^ 1u;
-    if (postings_of(record) > 0 && other < record->n_entries)
-        out_uuid(o, record->entries[other].account_id);
+    if (counterparty != NULL)
+        out_uuid(o, *counterparty);
     out_end(o, ']');
 }
 
@@ -238,7 +251,7 @@ static void encode_line(struct json_out *o, const struct statement_view *view, s
     out_amount_member(o, "amount", amounts_balance(line->entry.change, view->side));
     out_amount_member(o, "balance", amounts_balance(line->running, view->side));
     out_amount_member(o, "available", amounts_available(line->running, view->side));
-    encode_counterparties(o, record, line->entry.leg);
+    encode_counterparties(o, counterparty_of(view, i));
     out_str_member(o, "reference", record->reference);
     out_instant_member(o, "effectiveAt", line->effective_at);
     out_instant_member(o, "recordedAt", line->recorded_at);
@@ -265,8 +278,35 @@ void encode_statement(struct json_out *o, const struct statement_view *view)
         encode_line(o, view, i);
     out_end(o, ']');
     out_amount_member(o, "closing", amounts_balance(s->closing, view->side));
+    out_uint_member(o, "asOfSeq", view->as_of_seq);
     if (view->cursor.data != NULL)
         out_str_member(o, "cursor", view->cursor);
+    out_end(o, '}');
+}
+
+void encode_day(struct json_out *o, const struct day_view *view)
+{
+    char text[INSTANT_TEXT_LEN + 1];
+    instant_format(view->midnight, text);
+    out_begin(o, '{');
+    out_str_member(o, "day", (struct str){text, strlen("2026-01-31")});
+    out_amount_member(o, "in", view->in);
+    out_amount_member(o, "out", view->out);
+    out_uint_member(o, "count", view->count);
+    out_amount_member(o, "closing", view->closing);
+    out_end(o, '}');
+}
+
+void encode_total(struct json_out *o, const struct total_view *view)
+{
+    out_begin(o, '{');
+    out_str_member(o, "currency", view->currency);
+    out_uint_member(o, "scale", view->scale);
+    out_uint_member(o, "accounts", view->accounts);
+    out_uint_member(o, "entries", view->entries);
+    out_sum_member(o, "volume", view->volume);
+    out_sum_member(o, "creditNormal", view->credit_normal);
+    out_sum_member(o, "debitNormal", view->debit_normal);
     out_end(o, '}');
 }
 

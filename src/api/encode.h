@@ -55,6 +55,7 @@ struct balance_view {
     int side;
     struct history_balance balance;
     int64_t as_of;
+    uint64_t as_of_seq; /* every record up to this one counts */
 };
 void encode_balance(struct json_out *o, const struct balance_view *view);
 
@@ -67,9 +68,30 @@ struct statement_view {
     int64_t from, to;
     const struct history_statement *statement;
     const struct record *const *records; /* one a line, texts not needed */
-    struct str cursor;                   /* STR_NONE on the last page */
+    /* One a line, where the records come without their entries; NULL: from the entries. */
+    const struct uuid *counterparties;
+    const bool *has_counterparty;
+    uint64_t as_of_seq;
+    struct str cursor; /* STR_NONE on the last page */
 };
 void encode_statement(struct json_out *o, const struct statement_view *view);
+
+/* A day of an account, in its normal sign. */
+struct day_view {
+    int64_t midnight; /* UTC */
+    int64_t in, out, closing;
+    uint64_t count;
+};
+void encode_day(struct json_out *o, const struct day_view *view);
+
+/* What there is of an asset in a ledger. */
+struct total_view {
+    struct str currency;
+    uint8_t scale;
+    uint64_t accounts, entries;
+    amount_sum volume, credit_normal, debit_normal;
+};
+void encode_total(struct json_out *o, const struct total_view *view);
 
 void encode_ledger(struct json_out *o, const struct ledger_row *ledger, uint64_t seq, bool dry_run);
 void encode_asset(struct json_out *o, const struct asset *asset, bool dry_run);

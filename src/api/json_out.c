@@ -136,6 +136,16 @@ void out_amount(struct json_out *o, int64_t amount_minor)
         strbuf_char(o->b, '"');
 }
 
+void out_sum(struct json_out *o, amount_sum sum_minor)
+{
+    separate(o);
+    if (o->amount_strings)
+        strbuf_char(o->b, '"');
+    strbuf_amount_sum(o->b, sum_minor, 0);
+    if (o->amount_strings)
+        strbuf_char(o->b, '"');
+}
+
 void out_bool(struct json_out *o, bool value)
 {
     separate(o);
@@ -215,6 +225,12 @@ void out_amount_member(struct json_out *o, const char *key, int64_t amount_minor
 {
     out_key(o, key);
     out_amount(o, amount_minor);
+}
+
+void out_sum_member(struct json_out *o, const char *key, amount_sum sum_minor)
+{
+    out_key(o, key);
+    out_sum(o, sum_minor);
 }
 
 void out_bool_member(struct json_out *o, const char *key, bool value)

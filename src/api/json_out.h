@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "base/uuid.h"
 #include "ledger/record.h"
+#include "money/amount.h"
 
 struct json_out {
     struct strbuf *b;
@@ -24,6 +25,7 @@ void out_str(struct json_out *o, struct str s); /* STR_NONE is null */
 void out_int(struct json_out *o, int64_t value);
 void out_uint(struct json_out *o, uint64_t value);
 void out_amount(struct json_out *o, int64_t amount_minor);
+void out_sum(struct json_out *o, amount_sum sum_minor); /* of amounts; may have more than 64 bits */
 void out_bool(struct json_out *o, bool value);
 void out_null(struct json_out *o);
 void out_uuid(struct json_out *o, struct uuid id);
@@ -37,6 +39,7 @@ void out_c_member(struct json_out *o, const char *key, const char *nul_terminate
 void out_int_member(struct json_out *o, const char *key, int64_t value);
 void out_uint_member(struct json_out *o, const char *key, uint64_t value);
 void out_amount_member(struct json_out *o, const char *key, int64_t amount_minor);
+void out_sum_member(struct json_out *o, const char *key, amount_sum sum_minor);
 void out_bool_member(struct json_out *o, const char *key, bool value);
 void out_null_member(struct json_out *o, const char *key);
 void out_uuid_member(struct json_out *o, const char *key, struct uuid id);

@@ -22,6 +22,7 @@
     X(REVISE_ACCOUNT, PATCH, "/accounts/{account}", ADMIN, LEDGER, JSON, true) \
     X(GET_BALANCE, GET, "/accounts/{account}/balance", READ, LEDGER, NONE, false) \
     X(GET_STATEMENT, GET, "/accounts/{account}/statements", READ, LEDGER, NONE, false) \
+    X(GET_ACTIVITY, GET, "/accounts/{account}/activity", READ, LEDGER, NONE, false) \
     X(CREDIT_ACCOUNT, POST, "/accounts/{account}/credits", POST, LEDGER, JSON, true) \
     X(DEBIT_ACCOUNT, POST, "/accounts/{account}/debits", POST, LEDGER, JSON, true) \
     X(CREATE_TRANSFER, POST, "/transfers", POST, LEDGER, JSON, true) \
@@ -30,6 +31,7 @@
     X(GET_TRANSFER, GET, "/transfers/{transferId}", READ, LEDGER, NONE, false) \
     X(REVERSE_TRANSFER, POST, "/transfers/{transferId}/reverse", POST, LEDGER, JSON, true) \
     X(CREATE_TRANSACTION, POST, "/transactions", POST, LEDGER, JSON, true) \
+    X(GET_TOTALS, GET, "/totals", READ, LEDGER, NONE, false) \
     X(LIST_EVENTS, GET, "/events", READ, LEDGER, NONE, false) \
     X(HEALTH, GET, "/healthz", OPEN, GLOBAL, NONE, false) \
     X(READINESS, GET, "/readyz", OPEN, GLOBAL, NONE, false) \

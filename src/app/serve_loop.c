@@ -262,6 +262,12 @@ static int start_service(struct serve_loop *loop, struct err *err)
         .shared = c->shared,
         .reachable = c->reachable,
         .reachable_ctx = c->reachable_ctx,
+        .read_url = c->read_url,
+        .read_pooled = c->read_pooled,
+        .projection_stuck = c->projection_stuck,
+        .projection_ctx = c->projection_ctx,
+        .wake = serve_loop_committed,
+        .wake_ctx = loop,
         .engine = c->engine,
         .catalog = c->catalog,
         .metrics = c->metrics,
@@ -355,4 +361,10 @@ void serve_loop_committed(void *ctx)
     struct serve_loop *loop = ctx;
     if (!atomic_exchange(&loop->committed, true))
         http_wake(loop->http);
+}
+
+void serve_loop_projected(void *ctx, struct str ledger, uint64_t seq)
+{
+    struct serve_loop *loop = ctx;
+    service_projected(loop->service, ledger, seq);
 }

@@ -19,7 +19,11 @@ int service_new(const struct service_config *config, struct service **ret_servic
     s->config = *config;
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->arrived, NULL);
+    pthread_mutex_init(&s->progress.lock, NULL);
+    pthread_cond_init(&s->progress.asked, NULL);
     int r = pool_start(s, err);
+    if (r == 0)
+        r = progress_start(s, err);
     if (r < 0) {
         service_free(s);
         return r;
@@ -33,7 +37,10 @@ void service_free(struct service *s)
     if (s == NULL)
         return;
     INVARIANT(s->parked == NULL);
+    progress_stop(s);
     pool_stop(s);
+    pthread_mutex_destroy(&s->progress.lock);
+    pthread_cond_destroy(&s->progress.asked);
     pthread_mutex_destroy(&s->lock);
     pthread_cond_destroy(&s->arrived);
     free(s);
@@ -95,18 +102,18 @@ void job_fault(struct job *job, const struct fault *fault)
     job_problem(job, &problem);
 }
 
-void service_complain(struct service *s, const struct err *err)
+void service_complain(struct service *s, const char *what, const struct err *err)
 {
     int64_t now = service_now(s), last = atomic_load(&s->complained_at);
     bool due = now < last || now - last >= MICROS_PER_SECOND;
     if (due && atomic_compare_exchange_strong(&s->complained_at, &last, now))
-        log_event(LOG_ERROR, "journal not readable", "error", err->message, NULL);
+        log_event(LOG_ERROR, what, "error", err->message, NULL);
     metrics_count(s->config.metrics, METRIC_DATABASE_ERRORS, 1);
 }
 
 void job_failed(struct job *job, const struct err *err)
 {
-    service_complain(job->service, err);
+    service_complain(job->service, "journal not readable", err);
     bool damaged = err->code == ERR_CORRUPT || err->code == ERR_NOT_FOUND;
     job_refuse(job, damaged ? REFUSAL_INTERNAL : REFUSAL_STORAGE_UNAVAILABLE, NULL);
 }
@@ -208,6 +215,22 @@ static void take_headers(struct job *job)
         api_response_header(r, "Preference-Applied", "amounts=string");
 }
 
+/* What every process of an installation has, whatever its roles. */
+static bool works_without_engine(enum route_id route)
+{
+    switch ((int)route) {
+    case ROUTE_HEALTH:
+    case ROUTE_READINESS:
+    case ROUTE_METRICS:
+    case ROUTE_OPENAPI:
+    case ROUTE_API_PAGE:
+    case ROUTE_API_PAGE_SLASH:
+    case ROUTE_API_FILE:
+        return true;
+    }
+    return false;
+}
+
 static void job_begin(struct job *job)
 {
     const struct api_request *request = job->call->request;
@@ -219,6 +242,11 @@ static void job_begin(struct job *job)
         return;
     }
     const struct route *route = job->match.route;
+    if (job->service->config.engine == NULL && !works_without_engine(route->id)) {
+        job_refuse(job, REFUSAL_ROLE_NOT_HERE, NULL);
+        job_ready(job);
+        return;
+    }
     if (!decode_query(route->id, request->query, &job->arena, &job->query, &fault)) {
         job_fault(job, &fault);
         job_ready(job);
@@ -356,9 +384,10 @@ static bool sync_poll(struct sync *sync, bool may_wait)
 static void sync_wait(struct service *service, struct service_call *call, struct sync *sync)
 {
     struct job *job = call->state;
-    bool threaded = engine_started(service->config.engine), moved = true;
+    struct engine *engine = service->config.engine;
+    bool threaded = engine == NULL || engine_started(engine), moved = true;
     while (!sync_poll(sync, threaded || !moved)) {
-        moved = !threaded && engine_step(service->config.engine);
+        moved = !threaded && engine_step(engine);
         /* With nobody else to write, what a parked call waits for will not come. */
         if (job->parked)
             park_release(service, !threaded && !moved);

@@ -251,7 +251,7 @@ static void know_replays(struct bulk *b, struct reader *reader)
         if (!a->replayed || a->record == NULL || service_knows_record(b->job->service, a->record))
             continue;
         if (service_know_record(b->job->service, reader->journal, a->record, &err) < 0) {
-            service_complain(b->job->service, &err);
+            service_complain(b->job->service, "journal not readable", &err);
             *a = (struct answer){.refusal = REFUSAL_STORAGE_UNAVAILABLE};
         }
     }

@@ -8,7 +8,7 @@
 /* How many entries of an account are looked at in one go. */
 #define ENTRIES_CHUNK 256
 
-static void put_cursor(struct json_out *o, const struct cursor *cursor)
+void put_cursor(struct json_out *o, const struct cursor *cursor)
 {
     out_key(o, "cursor");
     strbuf_char(o->b, '"');
@@ -16,12 +16,11 @@ static void put_cursor(struct json_out *o, const struct cursor *cursor)
     strbuf_char(o->b, '"');
 }
 
-/* False, and the job answered, if there is a cursor and it is not one of this list. */
-static bool take_cursor(struct job *job, enum cursor_kind kind, size_t n, struct cursor *ret_cursor)
+bool take_cursor(struct job *job, int kind, uint64_t filter, size_t n, struct cursor *ret_cursor)
 {
-    uint64_t filter = job->query.filter + job->ledger->id;
-    *ret_cursor = (struct cursor){.kind = kind, .filter = filter, .n = n};
-    if (job->query.cursor.data == NULL || cursor_decode(job->query.cursor, kind, filter, n, ret_cursor))
+    enum cursor_kind wanted = (enum cursor_kind)kind;
+    *ret_cursor = (struct cursor){.kind = wanted, .filter = filter, .n = n};
+    if (job->query.cursor.data == NULL || cursor_decode(job->query.cursor, wanted, filter, n, ret_cursor))
         return true;
     job_refuse(job, REFUSAL_INVALID_CURSOR, NULL);
     return false;
@@ -48,11 +47,14 @@ int list_accounts(struct job *job, struct journal *journal, struct err *err)
 {
     size_t limit = job->query.limit;
     struct cursor cursor;
-    if (!take_cursor(job, CURSOR_ACCOUNTS, 1, &cursor))
+    if (!take_cursor(job, CURSOR_ACCOUNTS, job->query.filter + job->ledger->id, 1, &cursor))
         return 0;
     struct account_page page = {&job->arena, ARENA_ARRAY(&job->arena, struct account, limit + 1), 0};
-    int r = journal->ops->accounts(
-        journal, job->ledger->id, cursor.values[0], limit + 1, collect_account, &page, err);
+    struct ledger_head head;
+    int r = journal->ops->head(journal, job->ledger->id, &head, err);
+    if (r == 0)
+        r = journal->ops->accounts(
+            journal, job->ledger->id, cursor.values[0], limit + 1, collect_account, &page, err);
     if (r < 0)
         return r;
     size_t n = page.n > limit ? limit : page.n;
@@ -68,6 +70,7 @@ int list_accounts(struct job *job, struct journal *journal, struct err *err)
         encode_account(&o, &view);
     }
     out_end(&o, ']');
+    out_uint_member(&o, "asOfSeq", head.seq);
     if (page.n > n) {
         cursor.values[0] = page.at[n - 1].number;
         put_cursor(&o, &cursor);
@@ -85,7 +88,7 @@ struct walk {
     struct journal *journal;
     struct json_out out;
     struct arena scratch; /* of one record */
-    uint64_t least_seq, most_seq;
+    uint64_t head_seq, least_seq, most_seq;
     size_t found, looked_at;
     bool more;
     struct cursor next; /* values: seq or version that was looked at last, seq that was looked at last */
@@ -188,7 +191,7 @@ static int walk_bounds(struct walk *w, struct err *err)
     struct ledger_head head;
     int r = w->journal->ops->head(w->journal, ledger, &head, err);
     w->least_seq = 1;
-    w->most_seq = head.seq;
+    w->head_seq = w->most_seq = head.seq;
     if (r == 0 && q->has_to)
         r = q->to > INSTANT_MIN ? history_seq_at(w->journal, ledger, q->to - 1, &w->most_seq, err)
                                 : ((w->most_seq = 0), 0);
@@ -218,7 +221,7 @@ static int walk_all(struct walk *w, struct err *err)
 int list_transfers(struct job *job, struct journal *journal, struct err *err)
 {
     struct walk w = {.job = job, .journal = journal};
-    if (!take_cursor(job, CURSOR_TRANSFERS, 2, &w.next))
+    if (!take_cursor(job, CURSOR_TRANSFERS, job->query.filter + job->ledger->id, 2, &w.next))
         return 0;
     arena_init(&w.scratch, 0);
     w.out = job_json(job, 200);
@@ -230,6 +233,7 @@ int list_transfers(struct job *job, struct journal *journal, struct err *err)
     if (r < 0 || job->call->response.status != 200)
         return r;
     out_end(&w.out, ']');
+    out_uint_member(&w.out, "asOfSeq", w.head_seq);
     if (w.more)
         put_cursor(&w.out, &w.next);
     out_end(&w.out, '}');

@@ -11,15 +11,18 @@ static void health(struct job *job)
 static void readiness(struct job *job)
 {
     const struct service_config *c = &job->service->config;
-    const char *lost = engine_lost(c->engine);
+    const char *lost = c->engine != NULL ? engine_lost(c->engine) : NULL;
+    char stuck[512];
     if (job->service->stopping) {
         job_refuse(job, REFUSAL_SHUTTING_DOWN, NULL);
     } else if (lost != NULL) {
         job_refuse(job, REFUSAL_JOURNAL_BEHIND, lost);
     } else if (c->reachable != NULL && !c->reachable(c->reachable_ctx)) {
         job_refuse(job, REFUSAL_STORAGE_UNAVAILABLE, "The database cannot be reached.");
-    } else if (!engine_healthy(job->service->config.engine)) {
+    } else if (c->engine != NULL && !engine_healthy(c->engine)) {
         job_refuse(job, REFUSAL_STORAGE_UNAVAILABLE, "The last write to the journal failed.");
+    } else if (c->projection_stuck != NULL && c->projection_stuck(c->projection_ctx, stuck, sizeof stuck)) {
+        job_refuse(job, REFUSAL_PROJECTION_STOPPED, stuck);
     } else {
         struct json_out o = job_json(job, 200);
         out_raw(&o, STR("{\"status\":\"ready\"}"));

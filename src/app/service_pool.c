@@ -66,6 +66,10 @@ static void reader_close(struct reader *reader)
 int pool_start(struct service *s, struct err *err)
 {
     s->loop.service = s;
+    if (s->config.engine == NULL) { /* nothing here reads a journal */
+        s->config.readers = 0;
+        return 0;
+    }
     if (s->config.readers == 0)
         return reader_open(s, &s->loop, err);
     s->loop.digest = digest_new();
@@ -139,17 +143,20 @@ void pool_after(struct job *job, job_step *step)
     job_ready(job);
 }
 
-void park(struct job *job, uint64_t seq, int64_t wait_us, bool answer_anyway, job_step *step)
+static bool park_room(struct job *job)
+{
+    if (job->service->n_parked < LIMIT_WAITERS_MAX)
+        return true;
+    job_refuse(job, REFUSAL_QUEUE_FULL, "Too many requests wait for a seq.");
+    job_ready(job);
+    return false;
+}
+
+static void put_parked(struct job *job, uint64_t seq, int64_t wait_us, job_step *step)
 {
     struct service *s = job->service;
-    if (s->n_parked >= LIMIT_WAITERS_MAX) {
-        job_refuse(job, REFUSAL_QUEUE_FULL, "Too many requests wait for a seq.");
-        job_ready(job);
-        return;
-    }
     job->wait_seq = seq;
     job->deadline = job->began_at + wait_us;
-    job->answer_anyway = answer_anyway;
     job->wait_step = step;
     job->parked = true;
     job->next = s->parked;
@@ -157,19 +164,56 @@ void park(struct job *job, uint64_t seq, int64_t wait_us, bool answer_anyway, jo
     s->n_parked++;
 }
 
-static void unpark(struct job *job, bool reached)
+void park(struct job *job, uint64_t seq, int64_t wait_us, bool answer_anyway, job_step *step)
 {
+    if (!park_room(job))
+        return;
+    job->answer_anyway = answer_anyway;
+    put_parked(job, seq, wait_us, step);
+}
+
+void park_projected(struct job *job, uint64_t seq, int64_t wait_us, job_step *step)
+{
+    if (!park_room(job))
+        return;
+    job->wait_projected = true;
+    job->patience = job->began_at + QUERY_PATIENCE_US;
+    put_parked(job, seq, wait_us, step);
+    progress_wait(job->service, job->ledger->id);
+}
+
+static uint64_t reached_seq(const struct job *job)
+{
+    struct service *s = job->service;
+    return job->wait_projected ? progress_seq(s, job->ledger->id)
+                               : catalog_head_seq(s->config.catalog, job->ledger->id);
+}
+
+/* What was waited for is there, or as much of it as was worth waiting for. */
+static bool reached_enough(const struct job *job, int64_t now)
+{
+    uint64_t seq = reached_seq(job);
+    return seq >= job->wait_seq ||
+           (job->wait_projected && ((now >= job->patience && seq >= job->least_seq) ||
+                                       progress_unreadable(job->service))); /* the answer says so */
+}
+
+static void unpark(struct job *job, bool enough)
+{
+    struct service *s = job->service;
     job->parked = false;
-    job->service->n_parked--;
-    if (reached || (job->answer_anyway && !job->cancelled)) {
+    s->n_parked--;
+    if (job->wait_projected)
+        progress_wait_over(s, job->ledger->id);
+    if (!job->cancelled && (enough || job->answer_anyway)) {
         pool_run(job, job->wait_step);
         return;
     }
     char detail[96];
-    snprintf(detail, sizeof detail, "The ledger is at %llu, %llu was asked for.",
-        (unsigned long long)catalog_head_seq(job->service->config.catalog, job->ledger->id),
-        (unsigned long long)job->wait_seq);
-    job_refuse(job, job->service->stopping ? REFUSAL_SHUTTING_DOWN : REFUSAL_NOT_REACHED, detail);
+    snprintf(detail, sizeof detail, "The %s is at %llu, %llu was asked for.",
+        job->wait_projected ? "read model" : "ledger", (unsigned long long)reached_seq(job),
+        (unsigned long long)(job->wait_projected ? job->least_seq : job->wait_seq));
+    job_refuse(job, s->stopping ? REFUSAL_SHUTTING_DOWN : REFUSAL_NOT_REACHED, detail);
     job_ready(job);
 }
 
@@ -179,8 +223,7 @@ void park_release(struct service *s, bool all)
     int64_t now = service_now(s);
     while (*link != NULL) {
         struct job *job = *link;
-        bool reached = catalog_head_seq(s->config.catalog, job->ledger->id) >= job->wait_seq;
-        if (reached || all || now >= job->deadline) {
+        if (all || now >= job->deadline || reached_enough(job, now)) {
             *link = job->next;
             job->next = due;
             due = job;
@@ -192,7 +235,7 @@ void park_release(struct service *s, bool all)
     while (due != NULL) {
         struct job *job = due;
         due = job->next;
-        unpark(job, catalog_head_seq(s->config.catalog, job->ledger->id) >= job->wait_seq);
+        unpark(job, reached_enough(job, all ? INT64_MAX : now));
     }
 }
 

@@ -29,20 +29,19 @@ bool find_account(struct job *job, struct journal *journal, const struct account
     return true;
 }
 
-bool path_account(
-    struct job *job, struct journal *journal, struct account *ret_account, int *ret_result, struct err *err)
+bool path_account_ref(const struct job *job, struct account_ref *ret_ref)
+{
+    return account_ref_parse(job->match.parameter, ret_ref) &&
+           !(ret_ref->by == REF_BY_WORLD && ret_ref->currency.data == NULL);
+}
+
+void refuse_path_account(struct job *job)
 {
     struct account_ref ref;
     struct str text = job->match.parameter;
-    bool names = account_ref_parse(text, &ref) && !(ref.by == REF_BY_WORLD && ref.currency.data == NULL);
-    *ret_result = 0;
-    if (names && find_account(job, journal, &ref, ret_account, ret_result, err))
-        return true;
-    if (*ret_result < 0)
-        return false;
     char detail[300];
     int shown = text.len < 100 ? (int)text.len : 100;
-    if (names)
+    if (path_account_ref(job, &ref))
         snprintf(
             detail, sizeof detail, "Ledger '%s' has no account %.*s.", job->ledger->name, shown, text.data);
     else
@@ -50,6 +49,17 @@ bool path_account(
             "'%.*s' is neither an account's id nor ext:… with an externalId nor @world:… with a currency.",
             shown, text.data);
     job_refuse(job, REFUSAL_ACCOUNT_NOT_FOUND, detail);
+}
+
+bool path_account(
+    struct job *job, struct journal *journal, struct account *ret_account, int *ret_result, struct err *err)
+{
+    struct account_ref ref;
+    *ret_result = 0;
+    if (path_account_ref(job, &ref) && find_account(job, journal, &ref, ret_account, ret_result, err))
+        return true;
+    if (*ret_result == 0)
+        refuse_path_account(job);
     return false;
 }
 
@@ -120,6 +130,8 @@ static int get_balance(struct job *job, struct journal *journal, struct err *err
         .as_of = q->has_at         ? q->at
                  : q->has_known_at ? q->known_at
                                    : service_now(job->service),
+        /* Both are in the snapshot, with all before them; asking for the head would cost another look. */
+        .as_of_seq = account.seq > job->known_seq ? account.seq : job->known_seq,
     };
     /* Without a time the head says it all. */
     if (q->has_at || q->has_known_at)
@@ -144,11 +156,11 @@ enum {
     STATEMENT_VALUES
 };
 
-static uint64_t statement_filter(const struct job *job, const struct account *account)
+uint64_t account_filter(const struct job *job, const struct account *account)
 {
     char text[16];
     memcpy(text, account->id.bytes, 16);
-    return cursor_filter(job->query.filter + account->ledger, (struct str){text, sizeof text});
+    return cursor_filter(job->query.filter + job->ledger->id, (struct str){text, sizeof text});
 }
 
 static bool instant_valid(int64_t instant)
@@ -166,15 +178,14 @@ static bool position_valid(const struct history_position *p, const struct accoun
            p->running.incoming <= most && p->running.outgoing >= 0 && p->running.outgoing <= most;
 }
 
-static bool statement_position(
-    struct job *job, const struct account *account, struct history_position *ret_position, int64_t *ret_as_of)
+bool statement_position(struct job *job, int kind, const struct account *account,
+    struct history_position *ret_position, int64_t *ret_as_of)
 {
     struct cursor cursor;
     *ret_position = (struct history_position){.started = false};
     if (job->query.cursor.data == NULL)
         return true;
-    if (!cursor_decode(
-            job->query.cursor, CURSOR_STATEMENT, statement_filter(job, account), STATEMENT_VALUES, &cursor))
+    if (!take_cursor(job, kind, account_filter(job, account), STATEMENT_VALUES, &cursor))
         return false;
     const uint64_t *v = cursor.values;
     *ret_position = (struct history_position){
@@ -185,16 +196,19 @@ static bool statement_position(
         .running = {(int64_t)v[AT_POSTED], (int64_t)v[AT_INCOMING], (int64_t)v[AT_OUTGOING]},
     };
     *ret_as_of = (int64_t)v[AT_AS_OF];
-    return position_valid(ret_position, account, *ret_as_of);
+    if (position_valid(ret_position, account, *ret_as_of))
+        return true;
+    job_refuse(job, REFUSAL_INVALID_CURSOR, NULL);
+    return false;
 }
 
-static struct str statement_cursor(
-    struct job *job, const struct account *account, const struct history_position *next, int64_t as_of)
+struct str statement_cursor(struct job *job, int kind, const struct account *account,
+    const struct history_position *next, int64_t as_of)
 {
     struct strbuf b;
     strbuf_init(&b);
-    cursor_encode(&(struct cursor){.kind = CURSOR_STATEMENT,
-                      .filter = statement_filter(job, account),
+    cursor_encode(&(struct cursor){.kind = (enum cursor_kind)kind,
+                      .filter = account_filter(job, account),
                       .n = STATEMENT_VALUES,
                       .values = {[AT_AS_OF] = (uint64_t)as_of,
                           [AT_INSTANT] = (uint64_t)next->instant,
@@ -236,6 +250,7 @@ static int get_statement(struct job *job, struct journal *journal, struct err *e
     struct history_statement statement;
     const struct record **records = NULL;
     const struct asset *asset;
+    struct ledger_head head;
     int64_t as_of = service_now(job->service);
     int r;
     if (!path_account(job, journal, &account, &r, err))
@@ -243,10 +258,8 @@ static int get_statement(struct job *job, struct journal *journal, struct err *e
     r = service_know_asset(job->service, journal, account.asset, &asset, err);
     if (r < 0)
         return r;
-    if (!statement_position(job, &account, &position, &as_of)) {
-        job_refuse(job, REFUSAL_INVALID_CURSOR, NULL);
+    if (!statement_position(job, CURSOR_STATEMENT, &account, &position, &as_of))
         return 0;
-    }
     enum history_axis axis = q->axis_effective ? AXIS_EFFECTIVE : AXIS_RECORDED;
     /* An open period ends with what is known, whatever the clock that recorded it said. */
     r = history_statement(journal, &account, axis, q->has_from ? q->from : INSTANT_MIN,
@@ -254,6 +267,8 @@ static int get_statement(struct job *job, struct journal *journal, struct err *e
         &job->arena, &statement, err);
     if (r == 0)
         r = load_line_records(job, journal, &statement, &records, err);
+    if (r == 0)
+        r = journal->ops->head(journal, job->ledger->id, &head, err);
     if (r < 0)
         return r;
     struct statement_view view = {
@@ -266,7 +281,9 @@ static int get_statement(struct job *job, struct journal *journal, struct err *e
         .to = q->has_to ? q->to : as_of,
         .statement = &statement,
         .records = records,
-        .cursor = statement.more ? statement_cursor(job, &account, &statement.next, as_of) : STR_NONE,
+        .as_of_seq = head.seq,
+        .cursor = statement.more ? statement_cursor(job, CURSOR_STATEMENT, &account, &statement.next, as_of)
+                                 : STR_NONE,
     };
     struct json_out o = job_json(job, 200);
     encode_statement(&o, &view);
@@ -333,10 +350,11 @@ static read_handler *const handlers[ROUTES_N] = {
     [ROUTE_LIST_EVENTS] = list_events,
 };
 
-static void read_step(struct job *job, struct reader *reader)
+void read_step(struct job *job, struct reader *reader)
 {
     struct err err = {0};
     struct journal *journal = reader->journal;
+    job->known_seq = catalog_head_seq(job->service->config.catalog, job->ledger->id);
     int r = reader_snapshot(reader, &err);
     if (r == 0) {
         r = handlers[job->match.route->id](job, journal, &err);
@@ -372,16 +390,16 @@ static void find_step(struct job *job, struct reader *reader)
 {
     struct err err = {0};
     struct fault fault;
-    uint64_t least = 0;
+    bool read_model;
     if (service_find_ledger(job, reader, &err) < 0) {
         job_failed(job, &err);
         job_ready(job);
     } else if (job->ledger == NULL) {
         refuse(job, REFUSAL_LEDGER_NOT_FOUND, NULL);
-    } else if (!wanted_seq(job, &least, &fault)) {
+    } else if (!wanted_seq(job, &job->least_seq, &fault) || !road_choose(job, &read_model, &fault)) {
         job_fault(job, &fault);
         job_ready(job);
-    } else if (least > catalog_head_seq(job->service->config.catalog, job->ledger->id)) {
+    } else if (job->least_seq > catalog_head_seq(job->service->config.catalog, job->ledger->id)) {
         refuse(job, REFUSAL_NOT_REACHED, "The ledger was made a moment ago and is not there yet.");
     } else {
         read_step(job, reader);
@@ -393,7 +411,7 @@ void read_begin(struct job *job)
     const struct catalog *catalog = job->service->config.catalog;
     const struct query *q = &job->query;
     struct fault fault;
-    uint64_t least;
+    bool read_model;
     job->ledger = catalog_ledger_by_name(catalog, job->match.ledger);
     if (job->ledger == NULL) {
         if (job->service->config.shared)
@@ -402,12 +420,12 @@ void read_begin(struct job *job)
             refuse(job, REFUSAL_LEDGER_NOT_FOUND, NULL);
         return;
     }
-    if (!wanted_seq(job, &least, &fault)) {
+    if (!wanted_seq(job, &job->least_seq, &fault) || !road_choose(job, &read_model, &fault)) {
         job_fault(job, &fault);
         job_ready(job);
         return;
     }
-    uint64_t head = catalog_head_seq(catalog, job->ledger->id);
+    uint64_t head = catalog_head_seq(catalog, job->ledger->id), least = job->least_seq;
     bool stopping = job->service->stopping;
     if (least > head) {
         if (stopping)

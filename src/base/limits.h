@@ -36,6 +36,7 @@
 #define LIMIT_PAGE_MAX 1000
 #define LIMIT_PAGE_BYTES 4194304  /* a page of records ends behind the record that reaches it */
 #define LIMIT_LIST_SCAN_MAX 10000 /* records one page of a filtered list looks at before it hands out a cursor */
+#define LIMIT_METADATA_FILTERS_MAX 8 /* metadata.KEY=VALUE of one list */
 #define LIMIT_WAIT_SECONDS_MAX 30 /* long poll and Ledger-Min-Seq */
 
 /* The process. */

@@ -64,6 +64,11 @@
         "Send fewer than the limit named in the detail; split the request.") \
     X(JSON_TOO_DEEP, json_too_deep, 122, 400, REQUEST, "JSON nested too deep", \
         "Nest objects and arrays less deep than the limit named in the detail.") \
+    X(CONSISTENCY_UNAVAILABLE, consistency_unavailable, 123, 400, REQUEST, \
+        "Not to be had with that consistency", \
+        "As the detail says: leave a parameter out, choose the other consistency, or ask a server with a " \
+        "read " \
+        "model.") \
     /* amounts */ \
     X(AMOUNT_ZERO, amount_zero, 130, 400, REQUEST, "Amount is zero", "Send an amount of at least 1.") \
     X(AMOUNT_NEGATIVE, amount_negative, 131, 400, REQUEST, "Amount is negative", \
@@ -155,7 +160,13 @@
         "of it.") \
     X(JOURNAL_BEHIND, journal_behind, 407, 503, SERVICE, "The journal lacks records that it had", \
         "Nothing is written until an operator has looked: 'creditledger serve' names the lost records in " \
-        "its log and in /readyz.")
+        "its log and in /readyz.") \
+    X(READ_MODEL_UNAVAILABLE, read_model_unavailable, 408, 503, SERVICE, "The read model cannot be read", \
+        "Retry, or add consistency=strong where the journal can answer: postings and strong reads go on.") \
+    X(PROJECTION_STOPPED, projection_stopped, 409, 503, SERVICE, "The projection has stopped", \
+        "An operator has to look: 'creditledger projections status' says what is missing. Postings go on.") \
+    X(ROLE_NOT_HERE, role_not_here, 410, 503, SERVICE, "This process does not serve the API", \
+        "Send it to a server with the role 'api'; this one has /healthz, /readyz and /metrics.")
 
 enum refusal {
     REFUSAL_NONE = 0,
