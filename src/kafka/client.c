@@ -7,7 +7,7 @@
 #include <syslog.h>
 
 /* syslog.h and telemetry/log.h both have a LOG_DEBUG, LOG_INFO and LOG_WARNING. */
-enum { SYSLOG_WARNING = LOG_WARNING, SYSLOG_INFO = LOG_INFO };
+enum { SYSLOG_WARNING = LOG_WARNING };
 #undef LOG_DEBUG
 #undef LOG_INFO
 #undef LOG_WARNING
@@ -206,7 +206,9 @@ static void remember(struct client *client, const char *text)
 static void on_log(const rd_kafka_t *handle, int level, const char *facility, const char *text)
 {
     struct client *client = rd_kafka_opaque(handle);
-    bool trouble = level <= SYSLOG_WARNING && strcmp(facility, "CONFWARN") != 0;
+    /* GETPID: a coordinator that is still at the transaction before; asked again until it is not. */
+    bool trouble =
+        level <= SYSLOG_WARNING && strcmp(facility, "CONFWARN") != 0 && strcmp(facility, "GETPID") != 0;
     if (trouble && client != NULL)
         remember(client, text);
     log_event(trouble ? LOG_WARNING : LOG_DEBUG, "kafka", "facility", facility, "text", text, NULL);

@@ -236,7 +236,15 @@ int kafka_read_all(const struct kafka_config *config, const char *topic, int par
     kafka_visit *visit, void *ctx, struct err *err)
 {
     struct kafka_consumer *c;
-    int rc = open_consumer(config, CLIENT_READER, &c, err);
+    /* librdkafka waits for a topic that is not there: it might be made. */
+    int partitions = 0;
+    int rc = kafka_partitions(config, topic, timeout_ms, &partitions, err);
+    if (rc != 0)
+        return rc;
+    if (partition >= partitions)
+        return err_set(err, ERR_NOT_FOUND, "there is no partition %d of topic %s%s", partition,
+            config->topic_prefix != NULL ? config->topic_prefix : "", topic);
+    rc = open_consumer(config, CLIENT_READER, &c, err);
     if (rc != 0)
         return rc;
     rc = kafka_assign(c, &(struct kafka_place){.topic = topic, .partition = partition, .next = -1}, 1, err);
