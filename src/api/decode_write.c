@@ -56,9 +56,12 @@ static bool take_common(const struct write_context *c, const struct body *body, 
         .reference = body->reference,
         .actor = arena_str(c->arena, c->actor),
         .has_trace = c->has_trace,
+        .trace_sampled = c->trace_sampled,
     };
-    if (c->has_trace)
+    if (c->has_trace) {
         memcpy(command->trace_id, c->trace_id, TRACE_ID_LEN);
+        memcpy(command->trace_parent, c->trace_parent, SPAN_ID_LEN);
+    }
     struct text_parts parts = {body->metadata, body->name};
     bool clears = op == COMMAND_REVISE_ACCOUNT; /* there an empty value says something */
     if (!clears && str_eq(parts.metadata, STR("{}")))

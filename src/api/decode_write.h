@@ -18,8 +18,9 @@ struct write_context {
     struct str header_key; /* Idempotency-Key; STR_NONE if none */
     struct str if_match;   /* STR_NONE if none */
     struct str actor;      /* name of the token; STR_NONE if none */
-    bool has_trace;
+    bool has_trace, trace_sampled;
     uint8_t trace_id[TRACE_ID_LEN];
+    uint8_t trace_parent[SPAN_ID_LEN]; /* sampled: the request's own span */
     struct arena *arena;
 };
 

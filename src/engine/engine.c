@@ -200,6 +200,7 @@ void prepare(struct engine *e, const struct batch_input *input)
     e->config.random(e->config.environment, fresh, input->n_commands * sizeof *fresh);
     e->now = e->config.now(e->config.environment);
     for (struct submission *s = input->first; s != NULL; s = s->next) {
+        s->taken_at = e->now;
         for (size_t i = 0; i < s->n; i++, fresh++) {
             memcpy(s->commands[i].salt, fresh->salt, SALT_LEN);
             s->commands[i].random = fresh->random;
@@ -235,6 +236,7 @@ int decide_more(struct engine *e, const struct batch_input *input, struct err *e
         r = e->shared ? process_shared(e, s, &known, next, err) : process_submission(e, s, next, err);
     if (r == 0)
         seal(e);
+    traced_decided(e, input);
     return r;
 }
 
@@ -255,6 +257,7 @@ int decide_batch(struct engine *e, const struct batch_input *input, struct err *
 void count_commit(struct engine *e, int r, int64_t begun)
 {
     int64_t took = e->config.now(e->config.environment) - begun;
+    e->append_began = begun;
     if (r == 0) {
         metrics_count(e->config.metrics, METRIC_COMMITS, 1);
         metrics_observe(e->config.metrics, METRIC_COMMIT, took > 0 ? (uint64_t)took : 0);
@@ -386,6 +389,7 @@ void finish_batch(
         publish(e, b);
     else
         fail_batch(e, input, err);
+    traced_batch(e, b, input, r);
     account_cache_trim(e->cache);
     answer_all(e, input);
     batch_begin(b, ++e->serial, 0); /* what is done can no longer be undone */

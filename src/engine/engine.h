@@ -19,6 +19,7 @@
 
 struct engine;
 struct metrics;
+struct spans;
 
 struct engine_config {
     struct journal *journal; /* a JOURNAL_WRITE handle; the engine's alone from now on, not closed by it */
@@ -29,6 +30,7 @@ struct engine_config {
     void (*pause)(void *environment, int64_t micros);
     void *environment;
     struct metrics *metrics; /* may be NULL */
+    struct spans *spans;     /* may be NULL */
     size_t queue_commands;   /* 0 takes the LIMIT_*_DEFAULT, here and below */
     size_t queue_bytes;
     size_t commit_commands;
@@ -62,7 +64,7 @@ struct submission {
     /* The engine's while it is queued. */
     struct submission *next;
     size_t queued_bytes;
-    int64_t queued_at;
+    int64_t queued_at, taken_at, decided_at;
 };
 
 MUST_CHECK int engine_new(const struct engine_config *config, struct engine **ret_engine, struct err *err);

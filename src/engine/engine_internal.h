@@ -8,6 +8,7 @@
  *   detail.c   what a refusal says
  *   shared.c   journals that other processes write to: what they wrote, locks, unknown outcomes, lost records
  *   flight.c   one batch on its way to the disk while the next is decided
+ *   traced.c   what happened, as spans
  *
  * In a journal of its own the engine takes a batch, decides, appends and answers, one after another. In a shared one
  * there are two roads:
@@ -99,7 +100,8 @@ struct engine {
     struct digest *digest;
     bool stale; /* an append failed: what we know of the journal is to be read again */
     int64_t now;
-    uint64_t serial; /* of batches */
+    int64_t append_began; /* of the last append whose outcome is known */
+    uint64_t serial;      /* of batches */
 
     /* Shared journals: shared.c */
     bool shared, held; /* held: catch_up() holds the ledgers' locks */
@@ -174,6 +176,12 @@ MUST_CHECK int shared_recheck(struct engine *e, struct err *err);
 /* One step of the quick road: an outcome, more commands, or a flight off. False if there was nothing to do. */
 bool flight_turn(struct engine *e, bool patience_ended);
 bool flight_has_room(const struct engine *e);
+
+/* --- traced.c: nothing of it does anything unless there are spans and the trace is sampled */
+
+void traced_decided(struct engine *e, const struct batch_input *input);
+/* Of a batch that is committed and not answered, or that failed (r < 0). */
+void traced_batch(struct engine *e, const struct batch *b, const struct batch_input *input, int r);
 
 /* --- fetch.c: from the journal into the cache
  * ------------------------------------------------------------------ */

@@ -442,7 +442,7 @@ void keep_decline(struct engine *e, struct submission *s, size_t index)
     struct record *kept = (struct record *)(uintptr_t)record_copy(s->arena, decline);
     struct entry *entry = (struct entry *)(uintptr_t)kept->entries;
     kept->seq = state->head.seq + 1;
-    kept->id = uuid_make(kept->recorded_at, kept->seq, s->commands[index].random);
+    kept->id = decide_record_id(&s->commands[index], kept->recorded_at, kept->seq);
     entry->version = account->version + 1;
     entry->revision = account->revision;
     entry->floor = account->floor;

@@ -111,11 +111,12 @@ struct command {
     uint8_t request_hash[HASH_LEN]; /* journal/digest.h fills it from command_canonical() */
     bool has_effective_at;
     int64_t effective_at;
-    struct str reference; /* STR_NONE if none */
-    struct str actor;     /* STR_NONE if none */
-    bool has_trace;
+    struct str reference;          /* STR_NONE if none */
+    struct str actor;              /* STR_NONE if none */
+    bool has_trace, trace_sampled; /* sampled: somebody follows the trace */
     uint8_t trace_id[TRACE_ID_LEN];
-    struct str text; /* canonical JSON of name and metadata; STR_NONE if none */
+    uint8_t trace_parent[SPAN_ID_LEN]; /* sampled: the span of the request */
+    struct str text;                   /* canonical JSON of name and metadata; STR_NONE if none */
     /* From the environment, filled when the engine takes the command up. */
     uint8_t salt[SALT_LEN];
     uint32_t random;

@@ -21,6 +21,18 @@ static uint32_t record_random(uint32_t random)
     return random ^ random >> 16;
 }
 
+/*
+ * Of a record with a trace the lowest bit says whether the trace is sampled (telemetry/trace.h): who follows the journal
+ * has nothing else to know it by.
+ */
+struct uuid decide_record_id(const struct command *command, int64_t recorded_at, uint64_t seq)
+{
+    uint32_t random = record_random(command->random);
+    if (command->has_trace)
+        random = (random & ~UINT32_C(1)) | command->trace_sampled;
+    return uuid_make(recorded_at, seq, random);
+}
+
 struct record *making_record(const struct making *m, enum record_kind kind)
 {
     const struct command *command = m->command;
@@ -30,7 +42,7 @@ struct record *making_record(const struct making *m, enum record_kind kind)
         .ledger = facts->ledger,
         .seq = facts->next_seq,
         .kind = kind,
-        .id = uuid_make(facts->now, facts->next_seq, record_random(command->random)),
+        .id = decide_record_id(command, facts->now, facts->next_seq),
         .idempotency_key = command->idempotency_key,
         .effective_at = facts->now,
         .recorded_at = facts->now,

@@ -65,6 +65,9 @@ struct decision {
 void decide(const struct command *command, const struct facts *facts, struct arena *arena,
     struct decision *ret_decision);
 
+/* The id of the record that the command becomes. */
+struct uuid decide_record_id(const struct command *command, int64_t recorded_at, uint64_t seq);
+
 /* The opening record of @world for an asset, made on first use. */
 const struct record *decide_world(
     const struct command *cause, const struct facts *facts, const struct asset *asset, struct arena *arena);

@@ -66,8 +66,10 @@ const struct record *decide_world(
 {
     /* What opens the outside is the first use of it: of its cause it keeps the trace, and neither key nor
      * text. */
-    struct command opening = {
-        .op = COMMAND_OPEN_ACCOUNT, .random = ~cause->random, .has_trace = cause->has_trace};
+    struct command opening = {.op = COMMAND_OPEN_ACCOUNT,
+        .random = ~cause->random,
+        .has_trace = cause->has_trace,
+        .trace_sampled = cause->trace_sampled};
     for (size_t i = 0; i < TRACE_ID_LEN; i++)
         opening.trace_id[i] = cause->trace_id[i];
     const struct making m = {.command = &opening, .facts = facts, .arena = arena};

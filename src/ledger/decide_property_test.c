@@ -391,6 +391,7 @@ static void draw_command(struct bench *bench, struct drawn *d, struct expected *
     }
     if (one_in(4)) {
         d->command.has_trace = true;
+        d->command.trace_sampled = draw(2);
         memset(d->command.trace_id, 1 + (int)draw(255), TRACE_ID_LEN);
     }
     d->command.salt[0] = (uint8_t)draw(256);
@@ -457,6 +458,8 @@ static void check_frame(
                     memcmp(r->request_hash, d->command.request_hash, HASH_LEN) == 0);
     CHECK_INT(name, r->has_trace, d->command.has_trace);
     CHECK(name, memcmp(r->trace_id, d->command.trace_id, TRACE_ID_LEN) == 0);
+    if (r->has_trace)
+        CHECK_INT(name, r->id.bytes[15] & 1, d->command.trace_sampled);
     CHECK_INT(name, r->text.present, d->command.text.data != NULL);
     CHECK_STR(name, r->text.body, d->command.text);
     CHECK(name, !r->text.present || r->text.salt[0] == d->command.salt[0]);

@@ -121,6 +121,7 @@ static void test_world(void **state)
         .text = STR("{}"),
         .reference = STR("r"),
         .has_trace = true,
+        .trace_sampled = true,
         .trace_id = {1, 2, 3},
         .as.post = {.postings = &posting, .n_postings = 1}};
     struct decision d;
@@ -136,6 +137,7 @@ static void test_world(void **state)
         opening->entries[0].floor.present || opening->text.present || opening->revisions[0].floor.present);
     assert_null(opening->idempotency_key.data);
     assert_null(opening->reference.data);
+    assert_int_equal(opening->id.bytes[15] & 1, 1);
     assert_true(opening->has_trace && memcmp(opening->trace_id, command.trace_id, TRACE_ID_LEN) == 0);
     assert_int_equal(d.record->seq, 3);
     assert_false(uuid_eq(opening->id, d.record->id));

@@ -17,6 +17,7 @@
 #define HASH_LEN 32
 #define SALT_LEN 16
 #define TRACE_ID_LEN 16
+#define SPAN_ID_LEN 8
 #define RECORD_FORMAT 1 /* of the canonical bytes, docs/record-format.md */
 
 /* X(NAME, name, number). Numbers are stored; the last seven have their place in the format and no command yet. */
