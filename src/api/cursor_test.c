@@ -36,6 +36,10 @@ static void test_of_another_list_or_filter(void **state)
     struct cursor out;
     struct str text = encoded(&b, &sample);
     assert_true(cursor_decode(text, sample.kind, sample.filter, 2, &out));
+    assert_int_equal(cursor_kind(text), sample.kind);
+    assert_int_equal(cursor_kind((struct str){text.data, text.len - 1}), 0);
+    assert_int_equal(cursor_kind(STR("")), 0);
+    assert_int_equal(cursor_kind(STR("AQID")), 0);
     assert_false(cursor_decode(text, CURSOR_ACCOUNTS, sample.filter, 2, &out));
     assert_false(cursor_decode(text, sample.kind, sample.filter + 1, 2, &out));
     assert_false(cursor_decode(text, sample.kind, sample.filter, 1, &out));
@@ -58,6 +62,7 @@ static void test_every_change_is_noticed(void **state)
                 continue;
             copy[i] = (char)c;
             assert_false(cursor_decode((struct str){copy, text.len}, sample.kind, sample.filter, 2, &out));
+            assert_int_equal(cursor_kind((struct str){copy, text.len}), 0);
         }
         assert_false(cursor_decode((struct str){text.data, i}, sample.kind, sample.filter, 2, &out));
     }

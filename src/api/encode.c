@@ -290,8 +290,8 @@ void encode_day(struct json_out *o, const struct day_view *view)
     instant_format(view->midnight, text);
     out_begin(o, '{');
     out_str_member(o, "day", (struct str){text, strlen("2026-01-31")});
-    out_amount_member(o, "in", view->in);
-    out_amount_member(o, "out", view->out);
+    out_sum_member(o, "in", view->in);
+    out_sum_member(o, "out", view->out);
     out_uint_member(o, "count", view->count);
     out_amount_member(o, "closing", view->closing);
     out_end(o, '}');

@@ -78,8 +78,9 @@ void encode_statement(struct json_out *o, const struct statement_view *view);
 
 /* A day of an account, in its normal sign. */
 struct day_view {
-    int64_t midnight; /* UTC */
-    int64_t in, out, closing;
+    int64_t midnight;   /* UTC */
+    amount_sum in, out; /* what raised and what lowered it: of many amounts */
+    int64_t closing;
     uint64_t count;
 };
 void encode_day(struct json_out *o, const struct day_view *view);

@@ -3,6 +3,7 @@
 #include "api/problem.h"
 #include "api/text.h"
 #include "base/check.h"
+#include "base/instant.h"
 
 #define ID(n) \
     { \
@@ -182,9 +183,38 @@ static void test_text(void **state)
     }
 }
 
+/* Sums of amounts may need more than 64 bits; as numbers they are still JSON. */
+static void test_days_and_totals(void **state)
+{
+    (void)state;
+    struct strbuf b;
+    strbuf_init(&b);
+    struct json_out o = {&b, false};
+    amount_sum wide = (amount_sum)LIMIT_AMOUNT_MAX * 100;
+    encode_day(&o,
+        &(struct day_view){.midnight = 31 * MICROS_PER_DAY, .in = wide, .out = 2, .closing = -3, .count = 4});
+    encode_day(&o, &(struct day_view){.midnight = -MICROS_PER_DAY});
+    o.amount_strings = true;
+    encode_total(&o, &(struct total_view){.currency = STR("USD"),
+                         .scale = 2,
+                         .accounts = 1,
+                         .entries = 5,
+                         .volume = wide,
+                         .credit_normal = -wide,
+                         .debit_normal = -7});
+    CHECK_STR("days and totals", strbuf_view(&b),
+        STR("{\"day\":\"1970-02-01\",\"in\":400000000000000000000,\"out\":2,\"count\":4,\"closing\":-3},"
+            "{\"day\":\"1969-12-31\",\"in\":0,\"out\":0,\"count\":0,\"closing\":0},"
+            "{\"currency\":\"USD\",\"scale\":2,\"accounts\":1,\"entries\":5,\"volume\":"
+            "\"400000000000000000000\","
+            "\"creditNormal\":\"-400000000000000000000\",\"debitNormal\":\"-7\"}"));
+    strbuf_fini(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_days_and_totals),
         cmocka_unit_test(test_transfer),
         cmocka_unit_test(test_decline),
         cmocka_unit_test(test_every_refusal),

@@ -363,6 +363,78 @@ static void test_operations(void **state)
     fixture_free(f);
 }
 
+/* Without a read model all is answered from the journal, and what that cannot answer is refused by name. */
+static void test_without_a_read_model(void **state)
+{
+    static const char *const refused_here[] = {"/totals", "/accounts/ext:a/activity",
+        "/accounts/ext:a/balance?consistency=eventual", "/accounts/ext:a/statements?consistency=eventual",
+        "/transfers?consistency=eventual", "/transfers?metadata.k=v", "/transfers?minAmount=1",
+        "/transfers?maxAmount=1", "/transfers?currency=USD"};
+    static const char *const answered[] = {"/accounts/ext:a/balance", "/accounts/ext:a/statements",
+        "/transfers", "/accounts", "/transfers?consistency=strong",
+        "/accounts/ext:a/balance?consistency=strong"};
+    (void)state;
+    struct fixture *f = inline_fixture();
+    expect(f, 201, "POST", "/accounts", "{\"currency\":\"USD\",\"externalId\":\"a\"}");
+    expect(f, 201, "POST", "/accounts", USD);
+    for (size_t i = 0; i < COUNT_OF(refused_here); i++) {
+        refused(f, 400, "consistency_unavailable", "GET", refused_here[i], NULL);
+        assert_string_equal(text_at(f, "field"), "consistency");
+    }
+    for (size_t i = 0; i < COUNT_OF(answered); i++) {
+        expect(f, 200, "GET", answered[i], NULL);
+        assert_int_equal(number_at(f, "asOfSeq"), 2);
+    }
+    fixture_free(f);
+}
+
+static int64_t standing_clock(void *environment)
+{
+    (void)environment;
+    return 1;
+}
+
+static bool stuck(void *ctx, char *ret_detail, size_t size)
+{
+    snprintf(ret_detail, size, "Something is missing.");
+    return *(const bool *)ctx;
+}
+
+/* A relay or a projector in a process of its own has its health and its metrics, and no ledger. */
+static void test_a_process_without_the_api(void **state)
+{
+    static const char *const here[] = {"/healthz", "/readyz", "/metrics", "/api", "/openapi.yaml"};
+    static const char *const not_here[] = {
+        "/accounts/ext:a/balance", "/transfers", "/ledgers", "/assets", "/events", "/totals"};
+    (void)state;
+    struct fixture *f = inline_fixture();
+    struct service *full = f->service;
+    struct err err = {0};
+    bool is_stuck = false;
+    struct service_config config = {.metrics = f->metrics,
+        .readers = 2,
+        .projection_stuck = stuck,
+        .projection_ctx = &is_stuck,
+        .now = standing_clock};
+    assert_int_equal(service_new(&config, &f->service, &err), 0);
+    service_projected(f->service, STR("main"), 7); /* nobody waits for it here */
+    for (size_t i = 0; i < COUNT_OF(here); i++)
+        expect(f, 200, "GET", here[i], NULL);
+    for (size_t i = 0; i < COUNT_OF(not_here); i++)
+        refused(f, 503, "role_not_here", "GET", not_here[i], NULL);
+    refused(f, 503, "role_not_here", "POST", "/accounts", USD);
+    refused(f, 503, "role_not_here", "POST", "/transfers/batch", "[]");
+    refused(f, 404, "route_not_found", "GET", "/nothing", NULL);
+    is_stuck = true;
+    refused(f, 503, "projection_stopped", "GET", "/readyz", NULL);
+    assert_string_equal(text_at(f, "detail"), "Something is missing.");
+    expect(f, 200, "GET", "/healthz", NULL);
+    service_stop(f->service);
+    service_free(f->service);
+    f->service = full;
+    fixture_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -376,6 +448,8 @@ int main(void)
         cmocka_unit_test(test_dry_run),
         cmocka_unit_test(test_ledgers_and_assets),
         cmocka_unit_test(test_operations),
+        cmocka_unit_test(test_without_a_read_model),
+        cmocka_unit_test(test_a_process_without_the_api),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
