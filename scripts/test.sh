@@ -63,6 +63,21 @@ prepare_python() {
     fi
 }
 
+# AsyncAPI's own parser, from npm, checked against the hashes of its package-lock.json.
+prepare_asyncapi() {
+    local directory=build-tools/asyncapi
+    if [ -f $directory/.ready ] && [ ! tests/contract/asyncapi/package-lock.json -nt $directory/.ready ]; then
+        return 0
+    fi
+    mkdir -p $directory && cp tests/contract/asyncapi/package*.json $directory
+    command -v npm >/dev/null || try_packages npm || true
+    if command -v npm >/dev/null && (cd $directory && npm ci --ignore-scripts --loglevel=error >&2); then
+        touch $directory/.ready
+    else
+        say "AsyncAPI's parser could not be fetched; its test will be skipped."
+    fi
+}
+
 # Runs this again under a private PostgreSQL, which all tests that break nothing share; it ends with us.
 with_postgres() {
     [ -n "${CREDITLEDGER_TEST_POSTGRES-}" ] || exec python3 scripts/postgres.py run -- "$PWD/dev" test "$@"
@@ -95,6 +110,7 @@ verb_test() {
     fi
     fetch_ui
     prepare_python
+    prepare_asyncapi
     try_prometheus || say "No Prometheus from here: its tests will be skipped."
     local under_kafka=()
     prepare_kafka
