@@ -14,11 +14,11 @@
 
 #include "db/db_internal.h"
 
-#define CACHE_WRITER_BYTES (32 << 20)
+#define CACHE_WRITER_BYTES (64 << 20)
 #define CACHE_READER_BYTES (8 << 20)
 #define MMAP_BYTES (256 << 20)
 /* The WAL goes to the file when it has so many pages: larger than the default, for less is written twice. */
-#define CHECKPOINT_PAGES 4000
+#define CHECKPOINT_PAGES 8000
 #define WAL_KEEP_BYTES (64 << 20)
 #define PATH_SIZE 4200
 

@@ -1,6 +1,6 @@
 /*
  * One at a time: a named row of the control part that says who does a job, until when. The database's clock decides
- * (the machine's, over SQLite), so that machines need not agree on the time. Whoever holds it renews it; whoever stops
+ * (the machine's since it started, over SQLite), so that machines need not agree on the time. Whoever holds it renews it; whoever stops
  * renewing it loses it after LEASE_SECONDS to the first that asks. A lease keeps others from the work, it does not make
  * the work safe: a holder that slept does not know that it lost it. What it writes is guarded by what it writes to
  * (the epoch in Kafka's transactions, the serial of a read model).
@@ -17,8 +17,8 @@
 struct lease_state {
     bool held;                         /* by the one who asked */
     uint64_t epoch;                    /* grows with every change of holder */
-    char holder[LEASE_HOLDER_MAX + 1]; /* who has it now; "" nobody */
-    int64_t expires_in_us;             /* negative: it is over */
+    char holder[LEASE_HOLDER_MAX + 1]; /* who has it, or had it last if it is over; "" nobody */
+    int64_t expires_in_us;             /* not above 0: it is over */
 };
 
 /* Makes the table; several processes may do so at once. */
