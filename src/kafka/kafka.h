@@ -37,6 +37,10 @@ MUST_CHECK int kafka_make_topics(const struct kafka_config *config, const struct
 MUST_CHECK int kafka_partitions(const struct kafka_config *config, const char *topic, int timeout_ms,
     int *ret_partitions, struct err *err);
 
+/* How long a topic keeps its messages, in ms; -1: for ever. */
+MUST_CHECK int kafka_retention(const struct kafka_config *config, const char *topic, int timeout_ms,
+    int64_t *ret_retention_ms, struct err *err);
+
 /* --- producing ---------------------------------------------------------------------------------------------- */
 
 struct kafka_header {

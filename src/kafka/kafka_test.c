@@ -154,6 +154,9 @@ static void topics_are_made(void **state)
     assert_int_equal(partitions, 3);
     OK(kafka_partitions(&config, "place.v1", WAIT_MS, &partitions, &err));
     assert_int_equal(partitions, 1);
+    int64_t retention_ms = 0;
+    OK(kafka_retention(&config, "data.v1", WAIT_MS, &retention_ms, &err));
+    assert_int_equal(retention_ms, 123456789);
     /* Again, with other wishes: what is there stays as it is. */
     const struct kafka_topic other[] = {{"data.v1", false, 5}};
     OK(kafka_make_topics(&config, other, 1, WAIT_MS, &err));
@@ -326,6 +329,7 @@ int main(void)
         .transactional = prefix,
         .partitions = 3,
         .replication = -1,
+        .retention_ms = 123456789,
     };
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(configurations_are_checked),

@@ -189,3 +189,57 @@ int kafka_make_topics(const struct kafka_config *config, const struct kafka_topi
     client_close(&client);
     return rc;
 }
+
+/* The value of a topic's setting, as text within the event; NULL if it has none of that name. */
+static const char *setting_of(rd_kafka_event_t *event, const char *key)
+{
+    size_t n_resources = 0, n = 0;
+    const rd_kafka_ConfigResource_t **resources =
+        rd_kafka_DescribeConfigs_result_resources(rd_kafka_event_DescribeConfigs_result(event), &n_resources);
+    if (n_resources != 1)
+        return NULL;
+    const rd_kafka_ConfigEntry_t **entries = rd_kafka_ConfigResource_configs(resources[0], &n);
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(rd_kafka_ConfigEntry_name(entries[i]), key) == 0)
+            return rd_kafka_ConfigEntry_value(entries[i]);
+    return NULL;
+}
+
+static int ask_retention(
+    struct client *client, const char *name, int timeout_ms, int64_t *ret_retention_ms, struct err *err)
+{
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(client->handle);
+    rd_kafka_ConfigResource_t *resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, name);
+    rd_kafka_DescribeConfigs(client->handle, &resource, 1, NULL, queue);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, timeout_ms);
+    int rc = 0;
+    if (event == NULL) {
+        rc = client_fail(client, RD_KAFKA_RESP_ERR__TIMED_OUT, NULL, name, err);
+    } else if (rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        rc = client_fail(client, rd_kafka_event_error(event), rd_kafka_event_error_string(event), name, err);
+    } else {
+        const char *value = setting_of(event, "retention.ms");
+        if (value == NULL || !str_to_int64(str_of(value), ret_retention_ms))
+            rc = err_set(
+                err, ERR_NOT_FOUND, "the broker does not tell how long topic %s keeps messages", name);
+    }
+    if (event != NULL)
+        rd_kafka_event_destroy(event);
+    rd_kafka_ConfigResource_destroy(resource);
+    rd_kafka_queue_destroy(queue);
+    return rc;
+}
+
+int kafka_retention(const struct kafka_config *config, const char *topic, int timeout_ms,
+    int64_t *ret_retention_ms, struct err *err)
+{
+    char name[KAFKA_TOPIC_MAX + 1];
+    struct client client = {.handle = NULL};
+    int rc = client_topic(config, topic, name, err);
+    if (rc == 0)
+        rc = client_open(&client, config, CLIENT_ADMIN, NULL, err);
+    if (rc == 0)
+        rc = ask_retention(&client, name, timeout_ms, ret_retention_ms, err);
+    client_close(&client);
+    return rc;
+}
