@@ -13,19 +13,18 @@
 #define NOW_SQLITE "?3"
 #define STRINGIFY(x) #x
 #define SECONDS(n) STRINGIFY(n) "000000"
-
-/* A lease that ends later than any that begins now was written by another clock, before a restart of the machine or
- * before the clock was set: nobody would get it for that long. */
+#define TERM SECONDS(LEASE_SECONDS)
+/* A lease that ends much later than any that begins now was written by another clock, before a restart of the machine
+ * or before the clock was set: nobody would get it for that long. (Much: ?3 was read before this waited for its turn.) */
+#define OTHER_CLOCK SECONDS(60)
+/* clang-format off */
 #define TAKE(now) \
-    "INSERT INTO @lease AS l (name, holder, epoch, expires_at)" \
-    " VALUES (?1, ?2, 1, " now \
-    " + " SECONDS(LEASE_SECONDS) ")" \
-                                 " ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = " \
-                                 "excluded.expires_at," \
-                                 " epoch = l.epoch + CASE WHEN l.holder = excluded.holder THEN 0 ELSE 1 END" \
-                                 " WHERE l.holder = excluded.holder OR l.expires_at <= " now \
-                                 " OR l.expires_at > " now \
-                                 " + " SECONDS(LEASE_SECONDS) " RETURNING epoch, holder, expires_at - " now
+    "INSERT INTO @lease AS l (name, holder, epoch, expires_at) VALUES (?1, ?2, 1, " now " + " TERM ")" \
+    " ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at," \
+    " epoch = l.epoch + CASE WHEN l.holder = excluded.holder THEN 0 ELSE 1 END" \
+    " WHERE l.holder = excluded.holder OR l.expires_at <= " now " OR l.expires_at > " now " + " OTHER_CLOCK \
+    " RETURNING epoch, holder, expires_at - " now
+/* clang-format on */
 #define READ(now) "SELECT epoch, holder, expires_at - " now " FROM @lease WHERE name = ?1"
 
 static const struct db_statement take_postgres = {"lease_take", TAKE(NOW_POSTGRES)};
