@@ -7,7 +7,6 @@
 
 #include "api/routes.h"
 #include "base/instant.h"
-#include "telemetry/trace.h"
 
 /* --- life
  * --------------------------------------------------------------------------------------------------- */
@@ -199,17 +198,9 @@ static void take_headers(struct job *job)
 {
     const struct api_request *request = job->call->request;
     struct api_response *r = &job->call->response;
-    struct trace_context trace;
     job->context.header_key = api_request_header(request, "Idempotency-Key");
     job->context.if_match = api_request_header(request, "If-Match");
-    struct str traceparent = api_request_header(request, "traceparent");
-    if (traceparent.data != NULL && trace_parse(traceparent, &trace)) {
-        char text[TRACEPARENT_LEN + 1];
-        job->context.has_trace = true;
-        memcpy(job->context.trace_id, trace.trace_id, TRACE_ID_LEN);
-        trace_format(&trace, text);
-        api_response_header(r, "traceparent", "%s", text);
-    }
+    trace_take(job);
     job->amount_strings = prefers_strings(request);
     if (job->amount_strings)
         api_response_header(r, "Preference-Applied", "amounts=string");
@@ -241,6 +232,7 @@ static void job_begin(struct job *job)
         job_ready(job);
         return;
     }
+    trace_begin(job);
     const struct route *route = job->match.route;
     if (job->service->config.engine == NULL && !works_without_engine(route->id)) {
         job_refuse(job, REFUSAL_ROLE_NOT_HERE, NULL);
@@ -291,11 +283,12 @@ static void job_end(struct job *job)
 {
     struct metrics *metrics = job->service->config.metrics;
     const struct route *route = job->match.route;
-    int64_t took = service_now(job->service) - job->began_at;
+    int64_t now = service_now(job->service), took = now - job->began_at;
     if (route != NULL && route->place == ROUTE_PLACE_LEDGER)
         metrics_observe(metrics, route_is_write(route) ? METRIC_REQUEST_WRITE : METRIC_REQUEST_READ,
             took > 0 ? (uint64_t)took : 0);
     metrics_response(metrics, job->call->response.status);
+    trace_end(job, now);
     job->call->state = NULL;
     if (job->bulk != NULL)
         bulk_free(job->bulk);

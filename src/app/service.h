@@ -20,6 +20,7 @@
 #include "engine/engine.h"
 
 struct service;
+struct spans;
 
 /* How long an eventual read waits for the read model to know what was committed when the request came. */
 #define QUERY_PATIENCE_US 100000
@@ -43,6 +44,7 @@ struct service_config {
     struct engine *engine; /* NULL: no role `api`; then there is no catalog either */
     struct catalog *catalog;
     struct metrics *metrics;     /* may be NULL */
+    struct spans *spans;         /* may be NULL */
     const struct tokens *tokens; /* NULL: everybody may do everything */
     size_t readers;
     int64_t (*now)(void *environment);

@@ -37,6 +37,7 @@ static struct service *new_service(
         .reachable = is_reachable,
         .reachable_ctx = f,
         .metrics = f->metrics,
+        .spans = options->spans,
         .tokens = options->tokens,
         .readers = options->readers,
         .now = fixture_now,
@@ -68,6 +69,7 @@ struct fixture *fixture_new(const struct fixture_options *options)
         .random = fixture_random,
         .environment = f,
         .metrics = f->metrics,
+        .spans = options->spans,
         .queue_commands = options->queue_commands};
     assert_int_equal(engine_new(&engine, &f->engine, &err), 0);
     if (options->started)

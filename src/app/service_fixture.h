@@ -30,6 +30,7 @@ struct fixture_options {
     size_t readers, queue_commands;
     bool started;
     const struct tokens *tokens;
+    struct spans *spans;
 };
 
 struct fixture *fixture_new(const struct fixture_options *options);

@@ -12,6 +12,7 @@
  *   service_list.c   lists and the event feed
  *   service_road.c   journal or read model: which of the two answers
  *   service_query.c  what the read model answers
+ *   service_trace.c  the span of a request
  *   service_misc.c   health, metrics, files
  *   service_catalog.c  ledgers and assets that other processes made
  *
@@ -31,6 +32,7 @@
 #include "journal/digest.h"
 #include "telemetry/log.h"
 #include "telemetry/metrics.h"
+#include "telemetry/trace.h"
 
 #define TEXT_LANES 64
 
@@ -96,6 +98,12 @@ struct service {
     _Atomic int64_t complained_at; /* any thread: of reads that failed, the log has one a second */
 };
 
+struct job_trace {
+    struct trace_context parent; /* has_parent: the client's; else its trace id is ours */
+    bool has_parent, sampled;
+    uint8_t span_id[SPAN_ID_LEN]; /* sampled: the request's */
+};
+
 struct job {
     struct service *service;
     struct service_call *call;
@@ -107,7 +115,8 @@ struct job {
     struct query query;
     const struct ledger_row *ledger; /* reads: the path's */
     struct write_context context;    /* writes */
-    bool amount_strings;             /* Prefer: amounts=string */
+    struct job_trace trace;
+    bool amount_strings; /* Prefer: amounts=string */
 
     job_step *step; /* what a reader is to do; for the loop to do in service_finish() if `step_in_finish` */
     bool step_in_finish;
@@ -218,6 +227,12 @@ MUST_CHECK bool road_choose(const struct job *job, bool *ret_read_model, struct 
 
 /* The journal can answer what is asked, whoever was asked. */
 bool road_journal_can(const struct job *job);
+
+/* --- service_trace.c */
+
+void trace_take(struct job *job); /* what the client says of its trace */
+void trace_begin(struct job *job);
+void trace_end(struct job *job, int64_t ended);
 
 /* --- the routes' parts
  * --------------------------------------------------------------------------------------- */

@@ -29,13 +29,24 @@ static void readiness(struct job *job)
     }
 }
 
+/* As far as this process knows: what it wrote, and what it has heard of others. */
+static void note_heads(const struct service_config *c)
+{
+    size_t n = c->engine != NULL ? catalog_ledgers(c->catalog) : 0;
+    for (uint32_t id = 1; id <= n && id <= METRICS_LEDGERS; id++)
+        metrics_ledger_seq(c->metrics, METRIC_LEDGER_JOURNAL, str_of(catalog_ledger(c->catalog, id)->name),
+            catalog_head_seq(c->catalog, id));
+}
+
 static void metrics(struct job *job)
 {
     struct api_response *r = &job->call->response;
     r->status = 200;
     r->content_type = "text/plain; version=0.0.4; charset=utf-8";
-    if (job->service->config.metrics != NULL)
+    if (job->service->config.metrics != NULL) {
+        note_heads(&job->service->config);
         metrics_render(job->service->config.metrics, &r->body);
+    }
 }
 
 static void file(struct job *job)

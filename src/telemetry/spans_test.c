@@ -8,7 +8,7 @@
 
 #include "base/check.h"
 #include "telemetry/log.h"
-#include "telemetry/spans_internal.h"
+#include "telemetry/spans_fixture.h"
 
 static const char *const variables[] = {"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
     "OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_TIMEOUT",
@@ -266,7 +266,7 @@ static void test_encoding(void **state)
             "\"stringValue\":"
             "\"a\\\"b\"}}]},\"scopeSpans\":[{\"scope\":{\"name\":\"creditledger\",\"version\":"
             "\"" CREDITLEDGER_VERSION "\"},\"spans\":[{\"traceId\":\"5b00000000000000000000000000000c\","
-                                      "\"spanId\":\"ee00000000000074\","
+            "\"spanId\":\"ee00000000000074\","
             "\"name\":\"POST /transfers\",\"kind\":2,\"startTimeUnixNano\":\"1500000000000001000\","
             "\"endTimeUnixNano\":\"1500000000000250000\",\"attributes\":[{\"key\":\"http.route\",\"value\":{"
             "\"stringValue\":\"/"
@@ -306,26 +306,6 @@ static void test_ids_differ(void **state)
 
 /* --- the ring */
 
-static struct spans *ring(struct metrics *metrics)
-{
-    struct spans *s = aligned_alloc(64, (sizeof *s + 63) / 64 * 64);
-    assert_non_null(s);
-    memset(s, 0, sizeof *s);
-    s->metrics = metrics;
-    s->multi = curl_multi_init();
-    s->slots = calloc(SPANS_RING, sizeof *s->slots);
-    for (uint64_t i = 0; i < SPANS_RING; i++)
-        s->slots[i].turn = i;
-    return s;
-}
-
-static void ring_free(struct spans *s)
-{
-    curl_multi_cleanup(s->multi);
-    free(s->slots);
-    free(s);
-}
-
 static long counted(struct metrics *m, const char *name)
 {
     struct strbuf b;
@@ -346,7 +326,7 @@ static void test_a_full_ring_drops_the_newest(void **state)
 {
     (void)state;
     struct metrics *m = metrics_new();
-    struct spans *s = ring(m);
+    struct spans *s = spans_fixture_new(m);
     struct span span = a_span();
     span_int(&span, "n", 0);
     for (int round = 0; round < 3; round++) {
@@ -363,7 +343,7 @@ static void test_a_full_ring_drops_the_newest(void **state)
         }
         assert_null(spans_next(s));
     }
-    ring_free(s);
+    spans_fixture_free(s);
     metrics_free(m);
 }
 
@@ -386,7 +366,7 @@ static void test_recorders_at_once(void **state)
 {
     (void)state;
     struct metrics *m = metrics_new();
-    struct spans *s = ring(m);
+    struct spans *s = spans_fixture_new(m);
     pthread_t threads[RECORDERS];
     metrics_count(m, METRIC_SPANS_DROPPED, 0);
     for (int i = 0; i < RECORDERS; i++)
@@ -403,7 +383,7 @@ static void test_recorders_at_once(void **state)
     for (int i = 0; i < RECORDERS; i++)
         pthread_join(threads[i], NULL);
     assert_int_equal(got + counted(m, DROPPED), RECORDERS * EACH);
-    ring_free(s);
+    spans_fixture_free(s);
     metrics_free(m);
 }
 
