@@ -11,8 +11,8 @@
 
 struct postgres_migration_plan {
     int64_t now; /* created_at of ledger `main` */
-    const char *
-        runtime_role; /* NULL; else a role that may use the journal and nothing more: made if missing, granted */
+    /* NULL; else the role of servers: it may use the journal and keep read models, nothing more; made if missing. */
+    const char *runtime_role;
     bool plain; /* for databases that speak PostgreSQL and lack its triggers and functions: tables, keys and
                                  checks only (docs/scaling.md says what is no longer enforced) */
 };

@@ -32,6 +32,10 @@ static const struct pg_statement statement_record = {"schema_record",
 static const struct pg_statement statement_main = {"schema_main",
     "INSERT INTO creditledger.ledger(id, name, default_floor, created_at) SELECT 1, 'main', NULL, $1"
     " WHERE NOT EXISTS (SELECT 1 FROM creditledger.ledger)"};
+static const struct pg_statement statement_read_schema = {"schema_read",
+    "SELECT pg_catalog.has_schema_privilege($1, oid, 'CREATE') AND pg_catalog.has_schema_privilege($1, oid, "
+    "'USAGE')"
+    " FROM pg_catalog.pg_namespace WHERE nspname = 'creditledger_read'"};
 static const struct pg_statement statement_role = {
     "schema_role", "SELECT r.rolname = current_user FROM pg_catalog.pg_roles r WHERE r.rolname = $1"};
 
@@ -235,6 +239,27 @@ static int make_role(struct migrating *m, const char *quoted, struct err *err)
         quoted);
 }
 
+/* A place for what can be made again from the journal: read models, cursors, leases. Servers make its tables and own
+ * them; the schema is not theirs, because to give it away one would have to be a member of their role. */
+static int set_up_read_schema(struct migrating *m, const char *quoted, struct err *err)
+{
+    PGresult *result = NULL;
+    pg_params_clear(&m->params);
+    pg_put_str(&m->params, str_of(m->plan->runtime_role));
+    int rc = pg_run(m->wire, &statement_read_schema, &m->params, &result, err);
+    bool exists = rc == 0 && PQntuples(result) > 0, granted = exists && pg_bool(result, 0, 0);
+    PQclear(result);
+    if (rc != 0 || granted)
+        return rc;
+    if (!exists)
+        rc = pg_exec(m->wire, "CREATE SCHEMA creditledger_read", NULL, err);
+    if (rc == 0)
+        rc = grant(m, "GRANT USAGE, CREATE ON SCHEMA creditledger_read TO %s", quoted, err);
+    return rc != 0 ? rc
+                   : journal_note(
+                         m->visit, m->ctx, "%s may keep read models in schema creditledger_read", quoted);
+}
+
 static int set_up_role(struct migrating *m, const char *quoted, struct err *err)
 {
     PGresult *result = NULL;
@@ -252,7 +277,7 @@ static int set_up_role(struct migrating *m, const char *quoted, struct err *err)
         rc = grant(m, grants_of_role[i], quoted, err);
     if (rc == 0 && !m->plan->plain)
         rc = grant(m, grant_of_functions, quoted, err);
-    return rc;
+    return rc == 0 ? set_up_read_schema(m, quoted, err) : rc;
 }
 
 static int set_up_rights(struct migrating *m, struct err *err)

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "db/db.h"
 #include "journal/journal_fixture.h"
 #include "journal/postgres.h"
 #include "journal/postgres_internal.h"
@@ -250,6 +251,37 @@ static void the_runtime_role_may_serve_and_nothing_more(void **state)
               "creditledger.migration)");
     assert_int_equal(open_url(b, url, JOURNAL_WRITE, true, &j), ERR_CONFIG);
     assert_message(b, "creditledger migrate");
+    snprintf(sql, sizeof sql, "DROP OWNED BY %s; DROP ROLE %s", role, role);
+    prompt(b, sql);
+}
+
+/* What can be made again is the servers' own, and no right too many. */
+static void the_runtime_role_keeps_read_models(void **state)
+{
+    struct base *b = *state;
+    char role[64], url[256], sql[256];
+    const struct db_options options = {.part = "g1", .create = true};
+    struct db *db = NULL;
+    struct journal *j;
+    snprintf(role, sizeof role, "cl_backend_read_%d", (int)getpid());
+    prompt(b, "CREATE SCHEMA creditledger_read"); /* somebody's, so far */
+    assert_int_equal(migrate(b, b->url, role, false), 0);
+    assert_noted(b, "may keep read models in schema creditledger_read");
+    assert_int_equal(migrate(b, b->url, role, false), 0);
+    assert_string_equal(b->notes, "");
+    prompt(b, "DROP SCHEMA creditledger_read");
+    assert_int_equal(migrate(b, b->url, role, false), 0);
+    postgres_testing_as(b->url, role, url, sizeof url);
+    if (db_open(url, &options, &db, &b->err) != 0 ||
+        db_script(db, "CREATE TABLE @line (n BIGINT); DELETE FROM @line; TRUNCATE @line", &b->err) != 0)
+        fail_msg("%s", b->err.message);
+    db_close(db);
+    assert_int_equal(open_url(b, url, JOURNAL_READ, false, &j), 0);
+    b->notes[0] = '\0';
+    assert_int_equal(postgres_excess_rights(j, see_note, b, &b->err), 0);
+    assert_string_equal(b->notes, "");
+    journal_close(j);
+    assert_int_equal(db_drop_part(url, "g1", &b->err), 0);
     snprintf(sql, sizeof sql, "DROP OWNED BY %s; DROP ROLE %s", role, role);
     prompt(b, sql);
 }
@@ -612,6 +644,7 @@ int main(void)
         TEST_EMPTY(a_failed_migration_leaves_nothing),
         TEST_EMPTY(the_plain_profile_has_no_functions_and_triggers),
         TEST(the_runtime_role_may_serve_and_nothing_more),
+        TEST(the_runtime_role_keeps_read_models),
         TEST(a_role_that_only_reads_reads_the_views),
         TEST(rights_that_serving_does_not_need_are_named),
         TEST(settings_that_lose_data_are_refused),
