@@ -272,15 +272,15 @@ static void put_entry(struct strbuf *b, const struct event_source *s, const stru
 }
 
 /*
- * The trace goes on from the record: the parent is the record's id, whose last eight bytes are unique to it
- * and never zero. The flags of the request are not stored; "sampled" keeps a trace that somebody began.
+ * The trace goes on from the record: the parent is the span of its commit, whose id is the record id's last eight bytes,
+ * unique to it and never zero; the flags are there too.
  */
 static void set_traceparent(const struct record *r, struct event *e)
 {
     e->has_traceparent = r->has_trace;
     if (!r->has_trace)
         return;
-    struct trace_context context = {.flags = 1};
+    struct trace_context context = {.flags = trace_flags_of(r->id.bytes)};
     memcpy(context.trace_id, r->trace_id, sizeof context.trace_id);
     memcpy(context.parent_id, r->id.bytes + 8, sizeof context.parent_id);
     trace_format(&context, e->traceparent);

@@ -82,7 +82,7 @@ static void test_transfer(void **state)
     expect(e.id, "main:5");
     expect(e.key, T);
     expect(e.source, "/ledgers/main");
-    assert_string_equal(e.traceparent, "00-ab000000000000000000000000000001-8000000000140000-01");
+    assert_string_equal(e.traceparent, "00-ab000000000000000000000000000001-8000000000140000-00");
     expect(e.data,
         "{\"transferId\":\"" T
         "\",\"ledger\":\"main\",\"seq\":5,\"kind\":\"transfer\",\"events\":3,\"status\":\"posted\","
@@ -148,6 +148,8 @@ static void test_reversal_and_decline(void **state)
     r.n_entries = 1;
     r.refusal = REFUSAL_INSUFFICIENT_FUNDS;
     r.declined_amount = 500;
+    r.id.bytes[15] |= 1; /* sampled */
+    assert_string_equal(nth(&r, 0).traceparent, "00-ab000000000000000000000000000001-8000000000140001-01");
     r.has_trace = false;
     assert_int_equal(event_count(&r), 2);
     struct event e = nth(&r, 0);
@@ -236,7 +238,7 @@ static void test_structured_json(void **state)
     expect(strbuf_view(&b), "{\"specversion\":\"1.0\",\"id\":\"main:5:1\",\"source\":\"/ledgers/main\","
                             "\"type\":\"ledger.entry.posted.v1\",\"subject\":\"" B "\","
                             "\"time\":\"2023-11-14T22:13:21.000000Z\",\"partitionkey\":\"" B "\","
-                            "\"traceparent\":\"00-ab000000000000000000000000000001-8000000000140000-01\","
+                            "\"traceparent\":\"00-ab000000000000000000000000000001-8000000000140000-00\","
                             "\"datacontenttype\":\"application/json\",\"data\":{}}");
     strbuf_fini(&b);
 }
