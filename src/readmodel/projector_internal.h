@@ -44,6 +44,8 @@ MUST_CHECK int projector_note_read(
 /* The fact of a record at a place of a journal source. ERR_NOT_FOUND. */
 MUST_CHECK int source_journal_fact(struct source *source, uint32_t part, int64_t offset, struct arena *arena,
     struct fact *ret_fact, struct err *err);
+/* From the beginning of one ledger, and nothing of the others. */
+MUST_CHECK int source_journal_only(struct source *source, uint32_t part, struct err *err);
 /* Parts from here on are Kafka's, below are ledgers of the journal. */
 #define SOURCE_PART_KAFKA 0x10000
 

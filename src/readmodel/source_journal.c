@@ -34,7 +34,8 @@ struct journal_source {
     struct followed **ledgers;
     struct asset **assets;
     size_t n_ledgers, n_assets;
-    size_t turn; /* whose turn it is among the ledgers */
+    size_t turn;   /* whose turn it is among the ledgers */
+    uint32_t only; /* that ledger and no other; 0: all */
     /* The open scan, if any; `record` is what it stands at and is not handed out entirely. */
     struct journal_scan *scan;
     const struct record *record;
@@ -195,7 +196,7 @@ static int scan_next_ledger(struct journal_source *s, struct err *err)
     for (size_t tried = 0; tried < s->n_ledgers; tried++) {
         s->turn = s->turn + 1 < s->n_ledgers ? s->turn + 1 : 0;
         const struct followed *f = s->ledgers[s->turn];
-        if (f->next_seq <= f->head_seq)
+        if (f->next_seq <= f->head_seq && (s->only == 0 || s->only == f->row.id))
             return s->journal->ops->scan_open(s->journal, f->row.id, f->next_seq, true, &s->scan, err);
     }
     return 0;
@@ -371,6 +372,20 @@ static void journal_source_close(struct source *source)
     free(s->assets);
     free(s->facts);
     free(s);
+}
+
+int source_journal_only(struct source *source, uint32_t part, struct err *err)
+{
+    struct journal_source *s = of(source);
+    scan_done(s);
+    int r = s->journal->ops->ledgers(s->journal, know_ledger, s, err);
+    if (r != 0)
+        return r;
+    INVARIANT_F(part > 0 && part <= s->n_ledgers, "ledger %u", part);
+    s->only = part;
+    s->ledgers[part - 1]->next_seq = 1;
+    s->ledgers[part - 1]->next_n = 0;
+    return 0;
 }
 
 int source_journal_fact(struct source *source, uint32_t part, int64_t offset, struct arena *arena,
