@@ -7,7 +7,7 @@ BUILD_PACKAGES=(gcc libc6-dev meson ninja-build pkg-config python3 ca-certificat
 # PostgreSQL and PgBouncer are for clusters of the tests' own (tests/support/postgres.py); what their packages may start on a
 # machine is never used.
 # shellcheck disable=SC2034
-TEST_PACKAGES=(libcmocka-dev sqlite3 postgresql pgbouncer curl hledger util-linux python3-yaml python3-venv
+TEST_PACKAGES=(libcmocka-dev sqlite3 postgresql pgbouncer curl jq hledger util-linux python3-yaml python3-venv
     maven default-jre-headless kcat)
 # shellcheck disable=SC2034
 BROWSER_PACKAGES=(chromium python3-websocket)

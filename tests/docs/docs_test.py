@@ -11,9 +11,8 @@ from tap import SOURCE, Tap, read  # noqa: E402
 
 
 def documents():
-    for directory, names in [(".", os.listdir(SOURCE)), ("docs", os.listdir(os.path.join(SOURCE, "docs"))),
-                             ("docs/adr", os.listdir(os.path.join(SOURCE, "docs/adr")))]:
-        for name in sorted(names):
+    for directory in [".", "docs", "docs/adr", "docs/use-cases", "deploy"]:
+        for name in sorted(os.listdir(os.path.join(SOURCE, directory))):
             if name.endswith(".md"):
                 yield os.path.normpath(os.path.join(directory, name))
 
