@@ -154,7 +154,7 @@ static bool full(const struct publisher *p)
 static void remember_trace(struct publisher *p, size_t book, const struct record *r)
 {
     if (!r->has_trace || p->config.spans == NULL || p->n_traces == TRACES_MAX ||
-        !spans_sampled(p->config.spans, r->trace_id, true, 1))
+        !spans_sampled_record(p->config.spans, r->trace_id, r->id.bytes))
         return;
     struct trace_context *trace = &p->traces[p->n_traces];
     memcpy(trace->trace_id, r->trace_id, sizeof trace->trace_id);
