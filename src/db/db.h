@@ -36,7 +36,8 @@ struct db_options {
     bool create;         /* make the file or the schema if there is none; else ERR_NOT_FOUND */
     bool read_only;      /* nothing is ever written through this handle */
     bool pooled;         /* postgres: the URL leads to a pooler in transaction mode */
-    int busy_timeout_ms; /* 0: a default */
+    int busy_timeout_ms; /* how long a lock is waited for; 0: a default */
+    int timeout_ms;      /* postgres: for one statement; 0: a default of half a minute */
 };
 
 MUST_CHECK int db_open(

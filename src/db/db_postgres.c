@@ -424,7 +424,10 @@ static struct db_postgres *make(const char *url, const struct db_options *option
     struct db_postgres *p = calloc(1, sizeof *p);
     INVARIANT(p != NULL);
     db_init(&p->db, &postgres_ops, options);
-    p->wire = (struct pg_wire){.url = strdup(url), .name = "read database", .pooled = options->pooled};
+    p->wire = (struct pg_wire){.url = strdup(url),
+        .name = "read database",
+        .pooled = options->pooled,
+        .timeout_ms = options->timeout_ms};
     INVARIANT(p->wire.url != NULL);
     pg_params_init(&p->params);
     snprintf(p->begin_write, sizeof p->begin_write,

@@ -225,6 +225,8 @@ static int run(struct db *db, struct db_kept *kept, const struct db_value *value
     int rc = prepare(s, kept, n_values, &statement, err);
     if (rc != 0)
         return rc;
+    /* PostgreSQL would refuse it */
+    INVARIANT_F(db->state != DB_READING || sqlite3_stmt_readonly(statement), "%s", kept->sql);
     for (size_t i = 0; i < n_values; i++)
         bind(statement, (int)i + 1, &values[i]);
     rc = step_all(s, kept, statement, arena, ret_result, err);
