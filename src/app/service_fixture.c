@@ -36,6 +36,7 @@ static struct service *new_service(
         .shared = catalog != NULL,
         .reachable = is_reachable,
         .reachable_ctx = f,
+        .read_url = options->read_url,
         .metrics = f->metrics,
         .spans = options->spans,
         .tokens = options->tokens,

@@ -31,6 +31,7 @@ struct fixture_options {
     bool started;
     const struct tokens *tokens;
     struct spans *spans;
+    const char *read_url; /* of a read model, which the test keeps up to date; NULL: none */
 };
 
 struct fixture *fixture_new(const struct fixture_options *options);

@@ -14,12 +14,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check_cursor(struct str text)
 {
-    for (int kind = CURSOR_ACCOUNTS; kind <= CURSOR_STATEMENT; kind++) {
+    for (int kind = CURSOR_ACCOUNTS; kind <= CURSOR_ACTIVITY; kind++) {
         for (size_t n = 0; n <= CURSOR_VALUES_MAX; n++) {
             struct cursor cursor;
             struct strbuf b;
             if (!cursor_decode(text, (enum cursor_kind)kind, 0, n, &cursor))
                 continue;
+            INVARIANT(cursor_kind(text) == kind);
             strbuf_init(&b);
             cursor_encode(&cursor, &b);
             INVARIANT(str_eq(strbuf_view(&b), text));
@@ -38,7 +39,11 @@ static void check_query(enum route_id route, struct str text, struct arena *aren
     }
     INVARIANT(query.limit >= 1 && query.limit <= LIMIT_PAGE_MAX);
     INVARIANT(query.wait_s >= 0 && query.wait_s <= LIMIT_WAIT_SECONDS_MAX);
-    INVARIANT(str_utf8_valid(query.reference));
+    INVARIANT(str_utf8_valid(query.reference) && query.n_metadata <= LIMIT_METADATA_FILTERS_MAX);
+    for (size_t i = 0; i < query.n_metadata; i++)
+        INVARIANT(query.metadata[i].key.len > 0 && str_utf8_valid(query.metadata[i].key) &&
+                  str_utf8_valid(query.metadata[i].value));
+    INVARIANT(!query.has_least || (query.least >= 0 && query.least <= LIMIT_AMOUNT_MAX));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
