@@ -12,14 +12,14 @@
 
 static const char control_ddl[] = "CREATE TABLE IF NOT EXISTS @generation (id BIGINT PRIMARY KEY, state "
                                   "BIGINT NOT NULL, format BIGINT NOT NULL,"
-                                  " made_at BIGINT NOT NULL, live_at BIGINT NOT NULL, source TEXT NOT NULL);";
+                                  " made_at BIGINT NOT NULL, live_at BIGINT NOT NULL, source @TEXT NOT NULL);";
 
 /* A generation's own: beside the tables of the projections. */
 static const char state_ddl[] =
     "CREATE TABLE @state (id BIGINT PRIMARY KEY, serial BIGINT NOT NULL, format BIGINT NOT NULL);"
     "INSERT INTO @state (id, serial, format) VALUES (1, 0, 0);"
     "CREATE TABLE @position (part BIGINT PRIMARY KEY, next BIGINT NOT NULL);"
-    "CREATE TABLE @parked (id BIGINT PRIMARY KEY, topic TEXT, message_key TEXT, type TEXT, payload @BYTES, "
+    "CREATE TABLE @parked (id BIGINT PRIMARY KEY, topic @TEXT, message_key @TEXT, type @TEXT, payload @BYTES, "
     "reason TEXT,"
     " part BIGINT NOT NULL, message_offset BIGINT NOT NULL, parked_at BIGINT NOT NULL, replayed BIGINT NOT "
     "NULL);";

@@ -7,10 +7,10 @@
 #include "readmodel/rows.h"
 
 const char progress_ddl[] =
-    "CREATE TABLE @ledger (id BIGINT PRIMARY KEY, name TEXT NOT NULL, seq BIGINT NOT NULL, most_seq BIGINT "
+    "CREATE TABLE @ledger (id BIGINT PRIMARY KEY, name @TEXT NOT NULL, seq BIGINT NOT NULL, most_seq BIGINT "
     "NOT NULL,"
     " recorded_at BIGINT NOT NULL);"
-    "CREATE TABLE @asset (id BIGINT PRIMARY KEY, code TEXT NOT NULL, scale BIGINT NOT NULL);"
+    "CREATE TABLE @asset (id BIGINT PRIMARY KEY, code @TEXT NOT NULL, scale BIGINT NOT NULL);"
     "CREATE TABLE @incomplete (ledger BIGINT NOT NULL, seq BIGINT NOT NULL, facts BIGINT NOT NULL,"
     " recorded_at BIGINT NOT NULL, seen @BYTES NOT NULL, PRIMARY KEY (ledger, seq));"
     "CREATE TABLE @erased (ledger BIGINT NOT NULL, seq BIGINT NOT NULL, PRIMARY KEY (ledger, seq));";
@@ -315,7 +315,8 @@ static bool take_ledger(struct progress *p, const struct db_value *row)
     struct str name = value_str(&row[1]);
     if (name.len == 0 || name.len > LIMIT_LEDGER_NAME_MAX || value_uint(&row[0]) != p->n_ledgers + 1)
         return false;
-    struct progress_ledger *l = &p->ledgers[add_ledger(p, name) - 1];
+    uint32_t id = add_ledger(p, name);
+    struct progress_ledger *l = &p->ledgers[id - 1];
     l->seq = value_uint(&row[2]);
     l->most_seq = value_uint(&row[3]);
     l->recorded_at = row[4].integer;

@@ -31,9 +31,9 @@ enum {
 static const char ddl[] =
     "CREATE TABLE @account (ledger BIGINT NOT NULL, number BIGINT NOT NULL, id @BYTES NOT NULL, asset BIGINT "
     "NOT NULL,"
-    " side BIGINT NOT NULL, type BIGINT, external_id TEXT, opened_seq BIGINT, opened_at BIGINT, revision "
+    " side BIGINT NOT NULL, type BIGINT, external_id @TEXT, opened_seq BIGINT, opened_at BIGINT, revision "
     "BIGINT NOT NULL,"
-    " status BIGINT, floor BIGINT, text_revision BIGINT NOT NULL, text_seq BIGINT, name TEXT, metadata TEXT,"
+    " status BIGINT, floor BIGINT, text_revision BIGINT NOT NULL, text_seq BIGINT, name @TEXT, metadata @TEXT,"
     " PRIMARY KEY (ledger, number)) @WITHOUT_ROWID;"
     "CREATE INDEX @account_external ON @account (ledger, external_id) WHERE external_id IS NOT NULL;";
 

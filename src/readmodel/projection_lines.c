@@ -11,7 +11,7 @@ static const char ddl[] =
     " account BIGINT NOT NULL, version BIGINT NOT NULL, kind BIGINT NOT NULL, record @BYTES NOT NULL,"
     " change BIGINT NOT NULL, change_incoming BIGINT NOT NULL, change_outgoing BIGINT NOT NULL,"
     " posted BIGINT NOT NULL, incoming BIGINT NOT NULL, outgoing BIGINT NOT NULL,"
-    " revision BIGINT NOT NULL, floor BIGINT, counterparty @BYTES, reference TEXT,"
+    " revision BIGINT NOT NULL, floor BIGINT, counterparty @BYTES, reference @TEXT,"
     " effective_at BIGINT NOT NULL, recorded_at BIGINT NOT NULL, related_seq BIGINT,"
     " PRIMARY KEY (ledger, seq, leg)) @WITHOUT_ROWID;"
     "CREATE UNIQUE INDEX @line_version ON @line (ledger, account, version);";

@@ -12,7 +12,7 @@
 
 static const char ddl[] =
     "CREATE TABLE @total (ledger BIGINT NOT NULL, asset BIGINT NOT NULL, accounts BIGINT NOT NULL,"
-    " entries BIGINT NOT NULL, volume TEXT NOT NULL, credit_normal TEXT NOT NULL,"
+    " entries BIGINT NOT NULL, volume @TEXT NOT NULL, credit_normal @TEXT NOT NULL,"
     " debit_normal TEXT NOT NULL, PRIMARY KEY (ledger, asset));";
 
 static const struct db_table table = {.name = "total",

@@ -15,14 +15,14 @@
 static const char ddl[] =
     "CREATE TABLE @transfer (ledger BIGINT NOT NULL, seq BIGINT NOT NULL, kind BIGINT NOT NULL, record "
     "@BYTES NOT NULL,"
-    " idempotency_key TEXT, reference TEXT, refusal TEXT, declined_amount BIGINT NOT NULL, effective_at "
+    " idempotency_key @TEXT, reference @TEXT, refusal @TEXT, declined_amount BIGINT NOT NULL, effective_at "
     "BIGINT NOT NULL,"
-    " recorded_at BIGINT NOT NULL, related_seq BIGINT, actor TEXT, trace @BYTES, metadata TEXT, currency "
+    " recorded_at BIGINT NOT NULL, related_seq BIGINT, actor @TEXT, trace @BYTES, metadata @TEXT, currency "
     "TEXT,"
     " amount BIGINT NOT NULL, facts BIGINT NOT NULL, PRIMARY KEY (ledger, seq)) @WITHOUT_ROWID;"
     "CREATE INDEX @transfer_reference ON @transfer (ledger, reference, seq) WHERE reference IS NOT NULL;"
     "CREATE INDEX @transfer_amount ON @transfer (ledger, amount, seq) WHERE amount > 0;"
-    "CREATE TABLE @transfer_metadata (ledger BIGINT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,"
+    "CREATE TABLE @transfer_metadata (ledger BIGINT NOT NULL, name @TEXT NOT NULL, value @TEXT NOT NULL,"
     " seq BIGINT NOT NULL, PRIMARY KEY (ledger, name, value, seq)) @WITHOUT_ROWID;";
 
 static const struct db_table transfer_table = {.name = "transfer",
