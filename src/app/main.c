@@ -14,6 +14,7 @@ int main(int argc, char **argv)
         cmd_export,
         cmd_backup,
         cmd_erase,
+        cmd_projections,
         cmd_token,
         cmd_bench,
         cmd_completion,

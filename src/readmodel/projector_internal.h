@@ -41,9 +41,6 @@ MUST_CHECK int projector_note(struct db *control, const struct projector_state *
 MUST_CHECK int projector_note_read(
     struct db *control, struct projector_state *ret_state, int64_t *ret_at, struct err *err);
 
-/* The fact of a record at a place of a journal source. ERR_NOT_FOUND. */
-MUST_CHECK int source_journal_fact(struct source *source, uint32_t part, int64_t offset, struct arena *arena,
-    struct fact *ret_fact, struct err *err);
 /* From the beginning of one ledger, and nothing of the others. */
 MUST_CHECK int source_journal_only(struct source *source, uint32_t part, struct err *err);
 /* Parts from here on are Kafka's, below are ledgers of the journal. */

@@ -98,6 +98,10 @@ static int drop_leftovers(struct rebuild *b, struct err *err)
     size_t n;
     arena_init(&arena, 0);
     int r = generation_list(b->config->read_url, &arena, &generations, &n, err);
+    if (r == ERR_NOT_FOUND) { /* nothing was made here before */
+        r = 0;
+        n = 0;
+    }
     for (size_t i = 0; r == 0 && i < n; i++)
         if (generations[i].state != GENERATION_LIVE)
             r = generation_drop(b->config->read_url, generations[i].id, err);

@@ -388,29 +388,6 @@ int source_journal_only(struct source *source, uint32_t part, struct err *err)
     return 0;
 }
 
-int source_journal_fact(struct source *source, uint32_t part, int64_t offset, struct arena *arena,
-    struct fact *ret_fact, struct err *err)
-{
-    struct journal_source *s = of(source);
-    const struct record *record;
-    uint64_t n = (uint64_t)(offset & FACT_MASK);
-    int r = s->journal->ops->ledgers(s->journal, know_ledger, s, err);
-    if (r == 0 && (part == 0 || part > s->n_ledgers))
-        return err_set(err, ERR_NOT_FOUND, "the journal has no ledger %u", part);
-    if (r == 0)
-        r = s->journal->ops->record(
-            s->journal, part, (uint64_t)(offset >> FACT_BITS), true, arena, &record, err);
-    if (r != 0)
-        return r;
-    struct event_source from = {.ledger = str_of(s->ledgers[part - 1]->row.name), .record = record};
-    r = assets_of(s, record, arena, &from.assets, err);
-    if (r == 0 && n >= event_count(record))
-        return err_set(err, ERR_NOT_FOUND, "the record has no fact %llu", (unsigned long long)n);
-    if (r == 0)
-        fact_of_record(&from, n, arena, ret_fact);
-    return r;
-}
-
 int source_journal_open(const char *journal_url, const struct journal_options *options,
     struct source **ret_source, struct err *err)
 {
