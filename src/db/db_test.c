@@ -442,11 +442,12 @@ static void test_many_rows(void **state)
     struct db_result result;
     uint64_t changed;
     struct db_value *values = calloc(ROWS * COLUMNS, sizeof *values);
+    static int64_t bodies[ROWS];
     for (int64_t i = 0; i < ROWS; i++) {
         struct db_value *row = &values[i * COLUMNS];
         row[0] = db_int(i);
         row[1] = i % 3 == 0 ? db_text(STR_NONE) : i % 3 == 1 ? db_text(STR("")) : db_text(STR("name"));
-        row[2] = i % 2 == 0 ? db_null() : db_bytes(&i, sizeof i);
+        row[2] = i % 2 == 0 ? db_null() : db_bytes(&bodies[i], sizeof bodies[i]);
         row[3] = i == 13 ? db_null() : db_int(i);
     }
     good(db_insert(at->db, &items, values, ROWS, &changed, &err), &err);
@@ -457,7 +458,7 @@ static void test_many_rows(void **state)
     CHECK_INT("rows", result.n_rows, ROWS);
     for (int64_t i = 0; i < ROWS; i++) {
         CHECK_INT("name", db_at(&result, (size_t)i, 1)->type, i % 3 == 0 ? DB_NULL : DB_TEXT);
-        CHECK_INT("body", db_at(&result, (size_t)i, 2)->bytes.len, i % 2 == 0 ? 0 : sizeof i);
+        CHECK_INT("body", db_at(&result, (size_t)i, 2)->bytes.len, i % 2 == 0 ? 0 : sizeof bodies[i]);
         CHECK_INT("n", db_at(&result, (size_t)i, 3)->integer, i == 13 ? 0 : i > 2990 ? 2 * i : i);
     }
     values[(ROWS - 1) * COLUMNS] = db_int(ROWS);
