@@ -5,11 +5,15 @@
  *
  * All of them run within one snapshot of the reader: query_begin() .. query_end(). Readers follow the live generation:
  * query_begin() opens the new one after a switch. One thread at a time.
+ *
+ * Accounts, statements and transfers are those of the ledger at its seq, whatever came in of later records already; days
+ * and totals have what came in, because they are sums.
  */
 #ifndef CREDITLEDGER_READMODEL_QUERY_H
 #define CREDITLEDGER_READMODEL_QUERY_H
 
 #include "journal/history.h"
+#include "money/amount.h"
 #include "money/asset.h"
 #include "readmodel/readmodel.h"
 
@@ -74,22 +78,24 @@ MUST_CHECK int query_transfers(struct reading *reading, const struct query_filte
 
 /* A day (UTC, of recorded time) of an account, in its normal sign; days without movement have no row. */
 struct query_day {
-    int64_t day; /* days since 1970-01-01 */
-    int64_t in, out, closing;
+    int64_t day;        /* days since 1970-01-01 */
+    amount_sum in, out; /* no balance exceeds 64 bits, but what passes through on a day may */
+    int64_t closing;
     uint64_t count; /* entries that moved something */
 };
 MUST_CHECK int query_activity(struct reading *reading, const struct account *account, int64_t from_day,
     int64_t to_day, size_t limit, struct arena *arena, struct query_day **ret_days, size_t *ret_n,
     struct err *err);
 
-/* An asset's totals in the ledger. Sums are 128 bits wide. credit_normal == debit_normal, always (I2). */
+/* An asset's totals in the ledger, ascending by code. Sums are 128 bits wide. credit_normal == debit_normal (I2), whenever
+ * nothing is here of records beyond the ledger's seq. */
 struct query_total {
     struct str currency;
     uint8_t scale;
     uint64_t accounts, entries;
-    __int128 volume;        /* of all that was credited */
-    __int128 credit_normal; /* what credit-normal accounts hold, in their sign */
-    __int128 debit_normal;
+    amount_sum volume;        /* of all that was credited */
+    amount_sum credit_normal; /* what credit-normal accounts hold, in their sign */
+    amount_sum debit_normal;
 };
 MUST_CHECK int query_totals(struct reading *reading, struct arena *arena, struct query_total **ret_totals,
     size_t *ret_n, struct err *err);
