@@ -226,8 +226,6 @@ static void on_difference(void *ctx, const struct check_difference *d)
         return;
     }
     struct json_out o = {.b = &c->differences};
-    if (c->differences.len > 0)
-        strbuf_char(&c->differences, ',');
     out_begin(&o, '{');
     out_str_member(&o, "ledger", d->ledger);
     if (d->account != 0)

@@ -120,6 +120,22 @@ static int ledgers(struct check *c, struct check_ledger **ret_ledgers, size_t *r
     return r;
 }
 
+/* Numbers are dense: a ledger that is not in the list, and has rows, shows. */
+static int check_numbers(struct check *c, size_t n, struct err *err)
+{
+    static const struct db_statement statement = {"check_numbers",
+        "SELECT MAX(n) FROM (SELECT MAX(id) AS n FROM @ledger UNION ALL SELECT MAX(ledger) FROM @head"
+        " UNION ALL SELECT MAX(ledger) FROM @account UNION ALL SELECT MAX(ledger) FROM @line"
+        " UNION ALL SELECT MAX(ledger) FROM @day UNION ALL SELECT MAX(ledger) FROM @transfer"
+        " UNION ALL SELECT MAX(ledger) FROM @total) AS numbers"};
+    static const struct check_ledger none = {.name = {"", 0}};
+    struct db_result rows;
+    int r = db_run(c->read, &statement, DB_NO_VALUES, &c->arena, &rows, err);
+    if (r == 0 && value_uint(db_at(&rows, 0, 0)) != n)
+        check_differs_number(c, &none, 0, "ledgers", db_at(&rows, 0, 0)->integer, (int64_t)n);
+    return r;
+}
+
 static int find_asset(void *ctx, const struct asset *row)
 {
     struct asset *wanted = ctx;
@@ -209,6 +225,8 @@ static int check_all(struct check *c, struct err *err)
     int r = open_all(c, err);
     if (r == 0)
         r = ledgers(c, &all, &n, err);
+    if (r == 0)
+        r = check_numbers(c, n, err);
     if (r == 0)
         r = check_assets(c, err);
     for (size_t i = 0; r == 0 && i < n; i++)

@@ -275,6 +275,8 @@ static int compare_account(
     }
     if (a->has_text && row[TEXT_REVISION].integer < a->revision && a->revision <= row[REVISION].integer)
         expected[TEXT_REVISION] = db_int(a->revision);
+    if (row[TEXT_REVISION].integer > row[REVISION].integer)
+        expected[TEXT_REVISION] = row[REVISION];
     if (!a->has_text && row[TEXT_REVISION].integer == a->revision)
         expected[TEXT_REVISION] = db_int(0);
     bool erased = true; /* here too */

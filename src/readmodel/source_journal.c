@@ -403,6 +403,7 @@ int source_journal_open(const char *journal_url, const struct journal_options *o
     struct journal_source *s = calloc(1, sizeof *s);
     INVARIANT(s != NULL);
     s->source = (struct source){.ops = &ops, .name = "journal"};
+    s->turn = SIZE_MAX; /* the first is next */
     s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int r = s->wake_fd < 0 ? err_set(err, ERR_IO, "cannot make an eventfd: %s", strerror(errno))
                            : journal_open(journal_url, &reading, &s->journal, err);
