@@ -13,6 +13,7 @@ LIBRARIES = {
     "curl/": {"telemetry"},
     "sqlite3.h": {"journal", "db"},
     "libpq": {"journal", "db"},
+    "librdkafka/": {"kafka"},
     "jansson.h": {"api", "app"},
     "openssl/": {"journal", "app"},
 }
