@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "app/service_internal.h"
+#include "readmodel/query.h"
 
 static void queue_push(struct job_queue *q, struct job *job)
 {
@@ -44,6 +45,8 @@ static int reader_open(struct service *s, struct reader *reader, struct err *err
         .mode = JOURNAL_READ, .direct_url = s->config.database_direct_url};
     reader->service = s;
     reader->digest = digest_new();
+    if (s->config.read_url != NULL)
+        reader->reading = reading_new(s->config.read_url, s->config.read_pooled);
     int r = journal_open(s->config.database_url, &options, &reader->journal, err);
     return r < 0 ? err_wrap(err, "cannot open the journal for reading") : 0;
 }
@@ -58,6 +61,8 @@ int reader_snapshot(struct reader *reader, struct err *err)
 static void reader_close(struct reader *reader)
 {
     journal_close(reader->journal);
+    if (reader->reading != NULL)
+        reading_free(reader->reading);
     if (reader->digest != NULL)
         digest_free(reader->digest);
     *reader = (struct reader){0};

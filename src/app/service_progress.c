@@ -5,8 +5,13 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "app/service_internal.h"
+#include "readmodel/query.h"
+
+#define LOOK_MS 25
+#define TOLD_US 1000000 /* a projector that spoke within this time goes on doing so */
 
 /* Under the lock. */
 static struct progress_row *row_of(struct progress *p, uint32_t ledger)
@@ -90,9 +95,93 @@ void progress_wait_over(struct service *s, uint32_t ledger)
     pthread_mutex_unlock(&p->lock);
 }
 
+void progress_look(struct service *s, struct reading *reading, const struct ledger_row *ledger)
+{
+    struct progress *p = &s->progress;
+    struct err err = {0};
+    uint64_t seq;
+    int64_t recorded_at;
+    int r = query_begin(reading, str_of(ledger->name), &seq, &recorded_at, &err);
+    if (r == 0)
+        query_end(reading);
+    else
+        service_complain(s, "read model not readable", &err);
+    pthread_mutex_lock(&p->lock);
+    if (r == 0)
+        row_of(p, ledger->id)->seq = seq;
+    p->unreadable = r != 0;
+    pthread_mutex_unlock(&p->lock);
+}
+
+/* The next ledger after `id` that somebody waits for and nobody tells of; 0: none. Under the lock. */
+static uint32_t next_awaited(const struct progress *p, uint32_t id, int64_t now)
+{
+    for (uint32_t i = id; i < p->n; i++) {
+        const struct progress_row *row = &p->rows[i];
+        bool told = row->told_at != 0 && now - row->told_at < TOLD_US && now >= row->told_at;
+        if (row->waiters > 0 && !told)
+            return i + 1;
+    }
+    return 0;
+}
+
+static void look_at_awaited(struct service *s)
+{
+    struct progress *p = &s->progress;
+    int64_t now = service_now(s);
+    for (uint32_t id = 0;;) {
+        pthread_mutex_lock(&p->lock);
+        id = next_awaited(p, id, now);
+        pthread_mutex_unlock(&p->lock);
+        if (id == 0)
+            return;
+        progress_look(s, p->reading, catalog_ledger(s->config.catalog, id));
+    }
+}
+
+/* Under the lock: LOOK_MS, or until it is closed. */
+static void pause_between_looks(struct progress *p)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += LOOK_MS * 1000000;
+    if (until.tv_nsec >= 1000000000)
+        until.tv_sec++, until.tv_nsec -= 1000000000;
+    while (!p->closing && pthread_cond_timedwait(&p->asked, &p->lock, &until) == 0)
+        ;
+}
+
+static void *progress_main(void *arg)
+{
+    struct service *s = arg;
+    struct progress *p = &s->progress;
+    pthread_mutex_lock(&p->lock);
+    for (;;) {
+        p->idle = true;
+        while (p->waiters == 0 && !p->closing)
+            pthread_cond_wait(&p->asked, &p->lock);
+        p->idle = false;
+        if (p->closing)
+            break;
+        pthread_mutex_unlock(&p->lock);
+        look_at_awaited(s);
+        wake(s);
+        pthread_mutex_lock(&p->lock);
+        pause_between_looks(p);
+    }
+    pthread_mutex_unlock(&p->lock);
+    return NULL;
+}
+
 int progress_start(struct service *s, struct err *err)
 {
-    (void)s, (void)err;
+    struct progress *p = &s->progress;
+    if (s->config.read_url == NULL || s->config.readers == 0)
+        return 0;
+    p->reading = reading_new(s->config.read_url, s->config.read_pooled);
+    if (pthread_create(&p->thread, NULL, progress_main, s) != 0)
+        return err_set(err, ERR_IO, "cannot start the thread that looks at the read model");
+    p->threaded = true;
     return 0;
 }
 
@@ -105,5 +194,7 @@ void progress_stop(struct service *s)
     pthread_mutex_unlock(&p->lock);
     if (p->threaded)
         pthread_join(p->thread, NULL);
+    if (p->reading != NULL)
+        reading_free(p->reading);
     free(p->rows);
 }

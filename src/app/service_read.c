@@ -399,6 +399,9 @@ static void find_step(struct job *job, struct reader *reader)
     } else if (!wanted_seq(job, &job->least_seq, &fault) || !road_choose(job, &read_model, &fault)) {
         job_fault(job, &fault);
         job_ready(job);
+    } else if (read_model) {
+        job->known_seq = catalog_head_seq(job->service->config.catalog, job->ledger->id);
+        query_step(job, reader);
     } else if (job->least_seq > catalog_head_seq(job->service->config.catalog, job->ledger->id)) {
         refuse(job, REFUSAL_NOT_REACHED, "The ledger was made a moment ago and is not there yet.");
     } else {
@@ -423,6 +426,10 @@ void read_begin(struct job *job)
     if (!wanted_seq(job, &job->least_seq, &fault) || !road_choose(job, &read_model, &fault)) {
         job_fault(job, &fault);
         job_ready(job);
+        return;
+    }
+    if (read_model) {
+        query_begin_job(job);
         return;
     }
     uint64_t head = catalog_head_seq(catalog, job->ledger->id), least = job->least_seq;

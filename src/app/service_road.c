@@ -54,7 +54,7 @@ bool road_choose(const struct job *job, bool *ret_read_model, struct fault *faul
 {
     enum consistency wanted = job->query.consistency;
     enum route_id route = job->match.route->id;
-    bool there = false; /* nothing here reads one yet */
+    bool there = job->service->config.read_url != NULL;
     const char *not_journal = beyond_journal(job), *not_read_model = beyond_read_model(job);
     if (not_journal != NULL && !there)
         return REFUSE("This server has no read model, and %s needs one.", not_journal);
