@@ -107,6 +107,8 @@ verb_test() {
     with_postgres "$@"
     if [ $quick = 0 ]; then
         try_packages "${BROWSER_PACKAGES[@]}" || say "No Chromium from here: the browser's tests will be skipped."
+        try_packages "${DEBIAN_PACKAGES[@]}" "${DEPLOY_PACKAGES[@]}" ||
+            say "No packaging tools from here: the tests of the package will be skipped, in part or whole."
     fi
     fetch_ui
     prepare_python
