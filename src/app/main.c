@@ -15,6 +15,7 @@ int main(int argc, char **argv)
         cmd_backup,
         cmd_erase,
         cmd_projections,
+        cmd_relay,
         cmd_token,
         cmd_bench,
         cmd_completion,

@@ -59,6 +59,7 @@ int options_fail(const struct options *o, int code, const char *format, ...) PRI
 
 /* Every subcommand's table, one a file: app/cmd_<name>.c. */
 extern const struct command_spec cmd_serve, cmd_migrate, cmd_verify, cmd_trial_balance, cmd_import,
-    cmd_export, cmd_backup, cmd_erase, cmd_bench, cmd_version, cmd_completion, cmd_token, cmd_projections;
+    cmd_export, cmd_backup, cmd_erase, cmd_bench, cmd_version, cmd_completion, cmd_token, cmd_projections,
+    cmd_relay;
 
 #endif
