@@ -66,28 +66,35 @@ static void say(enum projector_phase phase, const char *detail)
     }
 }
 
+static void show(struct projector *p, enum projector_phase phase, bool changed)
+{
+    struct metrics *m = p->config.metrics;
+    bool active = phase == PROJECTOR_FOLLOWING || phase == PROJECTOR_STOPPED_AT_GAP;
+    if (active || phase == PROJECTOR_STANDBY)
+        metrics_set(m, METRIC_PROJECTOR_ACTIVE, active);
+    if (active)
+        metrics_set(m, METRIC_PROJECTION_GAP, phase == PROJECTOR_STOPPED_AT_GAP);
+    if (changed && phase == PROJECTOR_STANDBY) { /* another one knows */
+        metrics_set(m, METRIC_PROJECTION_GAP, METRIC_UNKNOWN);
+        metrics_set(m, METRIC_PARKED_MESSAGES, METRIC_UNKNOWN);
+        metrics_set(m, METRIC_PROJECTION_LAG_RECORDS, METRIC_UNKNOWN);
+        metrics_oldest(m, METRIC_PROJECTION_OLDEST, METRIC_UNKNOWN);
+    }
+}
+
 static void set_phase(struct projector *p, enum projector_phase phase, const char *detail)
 {
+    struct projector_state state = {.phase = phase};
+    snprintf(state.detail, sizeof state.detail, "%s", detail);
+    bool changed = p->state.phase != phase; /* only this thread changes it */
+    show(p, phase, changed);
+    if (changed && p->active && p->control != NULL)
+        (void)!projector_note(p->control, &state, NULL); /* for people: the next change tells again */
     pthread_mutex_lock(&p->lock);
-    bool changed = p->state.phase != phase;
-    p->state.phase = phase;
-    snprintf(p->state.detail, sizeof p->state.detail, "%s", detail);
+    p->state = state;
     pthread_mutex_unlock(&p->lock);
     if (changed)
         say(phase, detail);
-    if (changed && p->active && p->control != NULL)
-        (void)!projector_note(p->control, &p->state, NULL); /* for people: the next change tells again */
-    bool active = phase == PROJECTOR_FOLLOWING || phase == PROJECTOR_STOPPED_AT_GAP;
-    if (active || phase == PROJECTOR_STANDBY)
-        metrics_set(p->config.metrics, METRIC_PROJECTOR_ACTIVE, active);
-    if (active)
-        metrics_set(p->config.metrics, METRIC_PROJECTION_GAP, phase == PROJECTOR_STOPPED_AT_GAP);
-    if (changed && phase == PROJECTOR_STANDBY) { /* another one knows */
-        metrics_set(p->config.metrics, METRIC_PROJECTION_GAP, METRIC_UNKNOWN);
-        metrics_set(p->config.metrics, METRIC_PARKED_MESSAGES, METRIC_UNKNOWN);
-        metrics_set(p->config.metrics, METRIC_PROJECTION_LAG_RECORDS, METRIC_UNKNOWN);
-        metrics_oldest(p->config.metrics, METRIC_PROJECTION_OLDEST, METRIC_UNKNOWN);
-    }
 }
 
 /* True if it is to stop; at most so long. */
