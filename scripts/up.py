@@ -92,10 +92,12 @@ class Server:
     def ready(self):
         if self.port is None:
             self.find_port()
+            if self.port is None:
+                return False
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=5) as answer:
                 return answer.status == 200
-        except (OSError, ValueError):
+        except OSError:
             return False
 
     def wait_ready(self, ends):

@@ -69,8 +69,13 @@ def post(clients):
 
 def wait_for(what, seconds=20):
     ends = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < ends, "it does not come"
+    while True:
+        try:
+            assert what(), "it does not come"
+            return
+        except AssertionError:
+            if time.monotonic() > ends:
+                raise
         time.sleep(0.1)
 
 
