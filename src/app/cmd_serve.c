@@ -10,6 +10,7 @@
 
 #include "app/serve_census.h"
 #include "app/serve_demo.h"
+#include "app/serve_downstream.h"
 #include "app/serve_follow.h"
 #include "app/serve_listen.h"
 #include "app/serve_loop.h"
@@ -18,10 +19,13 @@
 #include "app/store.h"
 #include "journal/postgres.h"
 #include "telemetry/log.h"
+#include "telemetry/metrics.h"
+#include "telemetry/spans.h"
 
 #define DESCRIPTORS_WANTED 65536
 #define DESCRIPTORS_OWN 64     /* database, logs, readers: not for connections */
 #define STOP_EXTRA_MS 30000    /* beyond --grace: for what is queued, and the database to let go */
+#define SPANS_STOP_MS 2000     /* for the last spans to leave */
 #define CENSUS_AGAIN_MS 600000 /* shared journals: what others opened shows in the gauges this late */
 
 static const struct option_spec options[] = {
@@ -29,6 +33,10 @@ static const struct option_spec options[] = {
         "CREDITLEDGER_LISTEN", "127.0.0.1:4000", NULL},
     STORE_OPTIONS,
     STORE_WRITE_OPTIONS,
+    {"roles", "ROLES", "what this process does: any of api, relay, projector, with commas between",
+        "CREDITLEDGER_ROLES", "api,relay,projector", "api relay projector"},
+    READ_OPTIONS,
+    KAFKA_OPTIONS,
     {"token-file", "FILE", "require tokens: 'name sha256 scopes' a line ('creditledger token' makes them)",
         "CREDITLEDGER_TOKEN_FILE", NULL, "@file"},
     {"insecure", NULL, "listen beyond this machine without tokens", "CREDITLEDGER_INSECURE", NULL, NULL},
@@ -56,6 +64,10 @@ struct server {
     struct serve_signals signals;
     struct census *census;
     struct follower *follower; /* shared journals only */
+    unsigned roles;
+    struct downstream downstream;
+    struct followers *followers;
+    struct spans *spans;
     int64_t began;
 };
 
@@ -100,6 +112,23 @@ static size_t connections_possible(size_t wanted)
     return possible;
 }
 
+/* A role that was asked for must have something to do; of the default ones those are left out that have not. */
+static int check_roles(struct server *s, struct err *err)
+{
+    const struct downstream *d = &s->downstream;
+    bool asked = options_given(s->options, "roles");
+    if (d->has_kafka && !d->has_read)
+        return err_set(err, ERR_CONFIG,
+            "--kafka-brokers needs a --read-database-url: the relay keeps its cursor there");
+    if (asked && (s->roles & ROLE_RELAY) && !d->has_kafka)
+        return err_set(err, ERR_CONFIG, "role relay needs --kafka-brokers: without a broker the journal is the bus");
+    if (asked && (s->roles & ROLE_PROJECTOR) && !d->has_read)
+        return err_set(err, ERR_CONFIG, "role projector needs a --read-database-url");
+    if (!(s->roles & ROLE_API) && options_flag(s->options, "demo"))
+        return err_set(err, ERR_CONFIG, "--demo posts, which takes role api");
+    return 0;
+}
+
 /* All that can be wrong with the command line, before anything is touched. */
 static int read_options(struct server *s)
 {
@@ -113,6 +142,9 @@ static int read_options(struct server *s)
     struct store described;
     struct err err;
     if (store_describe(o, &described, &err) != 0)
+        return options_fail(o, EXIT_USAGE, "%s", err.message);
+    if (roles_parse(options_get(o, "roles"), &s->roles, &err) != 0 ||
+        downstream_describe(o, &described, &s->downstream, &err) != 0 || check_roles(s, &err) != 0)
         return options_fail(o, EXIT_USAGE, "%s", err.message);
     s->tuning.cache_accounts = (size_t)cache;
     s->tuning.queue_commands = (size_t)queue;
@@ -134,6 +166,27 @@ static void on_committed(void *ctx)
     const struct server *s = ctx;
     if (s->loop != NULL)
         serve_loop_committed(s->loop);
+    followers_wake(s->followers);
+}
+
+/* What others committed. */
+static void on_reached(void *ctx)
+{
+    struct server *s = ctx;
+    serve_loop_committed(s->loop);
+    followers_wake(s->followers);
+}
+
+static void on_projected(void *ctx, struct str ledger, uint64_t seq)
+{
+    struct server *s = ctx;
+    serve_loop_projected(s->loop, ledger, seq);
+}
+
+static bool is_stuck(const void *ctx, char *ret_detail, size_t size)
+{
+    const struct server *s = ctx;
+    return followers_stuck(s->followers, ret_detail, size);
 }
 
 static bool is_reachable(const void *ctx)
@@ -157,6 +210,20 @@ static int warn_of_rights(struct journal *journal, struct err *err)
     return postgres_excess_rights(journal, on_right, NULL, err);
 }
 
+/* Who takes no writes has no engine and no lock: it only reads the journal. */
+static int open_store(struct server *s, struct err *err)
+{
+    if (s->roles & ROLE_API) {
+        s->tuning.committed = on_committed;
+        s->tuning.committed_ctx = s;
+        return store_open_tuned(s->options, &s->tuning, &s->store, err);
+    }
+    int failed = store_open_read(s->options, &s->store, err);
+    if (!failed)
+        s->store.metrics = metrics_new();
+    return failed;
+}
+
 static int open_all(struct server *s, struct err *err)
 {
     int failed = 0;
@@ -164,9 +231,9 @@ static int open_all(struct server *s, struct err *err)
         failed = tokens_load(s->config.token_file, &s->tokens, err);
     if (failed)
         return failed;
-    s->tuning.committed = on_committed;
-    s->tuning.committed_ctx = s;
-    failed = store_open_tuned(s->options, &s->tuning, &s->store, err);
+    failed = open_store(s, err);
+    if (!failed)
+        failed = spans_start(options_get(s->options, "roles"), s->store.metrics, &s->spans, err);
     if (failed)
         return failed;
     s->config.engine = s->store.engine;
@@ -178,6 +245,13 @@ static int open_all(struct server *s, struct err *err)
     s->config.shared = s->store.journal->shared;
     s->config.reachable = is_reachable;
     s->config.reachable_ctx = s;
+    s->config.read_url = s->downstream.has_read ? s->downstream.read_url : NULL;
+    s->config.read_pooled = s->downstream.pooled;
+    s->config.projects = s->downstream.has_read && (s->roles & ROLE_PROJECTOR);
+    s->config.stuck = is_stuck;
+    s->config.stuck_ctx = s;
+    s->config.spans = s->spans;
+    engine_set_spans(s->store.engine, s->spans);
     if (postgres_url(s->store.url))
         failed = warn_of_rights(s->store.journal, err);
     if (failed)
@@ -233,7 +307,9 @@ static void announce(const struct server *s)
     snprintf(port, sizeof port, "%d", serve_loop_port(s->loop));
     log_event(LOG_INFO, "listening", "address", s->config.listen, "port", port, "database", s->store.shown,
         "version", CREDITLEDGER_VERSION, "pid", pid, "startMs", ms, "tokens",
-        s->tokens ? "required" : "not required", NULL);
+        s->tokens ? "required" : "not required", "roles", options_get(s->options, "roles"), "readModel",
+        s->downstream.has_read ? s->downstream.read_shown : "none", "kafka",
+        s->downstream.has_kafka ? s->downstream.kafka.brokers : "none", NULL);
     if (s->tokens == NULL && !listen_is_loopback(s->config.listen))
         log_event(LOG_WARNING, "insecure: everybody who reaches this address may post and read", NULL);
     greet(s);
@@ -242,6 +318,8 @@ static void announce(const struct server *s)
 
 static void start_census(struct server *s)
 {
+    if (!(s->roles & ROLE_API))
+        return;
     const struct census_config config = {
         .database_url = s->store.url,
         .database_direct_url = s->store.options.direct_url,
@@ -258,42 +336,68 @@ static int start_follower(struct server *s, struct err *err)
         .database_url = s->store.url,
         .database_direct_url = s->store.options.direct_url,
         .catalog = s->store.catalog,
-        .reached = serve_loop_committed,
-        .ctx = s->loop,
+        .reached = on_reached,
+        .ctx = s,
     };
     return s->config.shared ? serve_follow_start(&config, &s->follower, err) : 0;
 }
 
-/* The engine runs from here to the end of this function. */
-static int serve(struct server *s, struct err *err)
+static int start_followers(struct server *s, struct err *err)
 {
-    int failed = start_follower(s, err);
+    const struct followers_config config = {
+        .roles = s->roles,
+        .store = &s->store,
+        .downstream = &s->downstream,
+        .spans = s->spans,
+        .projected = on_projected,
+        .ctx = s,
+    };
+    return followers_start(&config, &s->followers, err);
+}
+
+/* The engine, if there is one, runs from here to the end of this function. */
+static int serve_requests(struct server *s, struct err *err)
+{
+    struct engine *engine = s->store.engine;
+    int failed = engine != NULL ? engine_start(engine, err) : 0;
     if (failed)
         return failed;
-    start_census(s);
-    failed = engine_start(s->store.engine, err);
+    if (options_flag(s->options, "demo"))
+        failed = seed_demo(s, err);
     if (!failed) {
-        if (options_flag(s->options, "demo"))
-            failed = seed_demo(s, err);
-        if (!failed) {
-            announce(s);
-            failed = serve_loop_run(s->loop, err);
-        }
-        engine_stop(s->store.engine);
-        if (!serve_loop_drain(
-                s->loop)) { /* all that was acknowledged is on the disk: only memory is left behind */
-            log_event(LOG_ERROR, "requests in progress would not end", NULL);
-            _exit(failed ? EXIT_ENVIRONMENT : EXIT_FAULT);
-        }
+        announce(s);
+        failed = serve_loop_run(s->loop, err);
+    }
+    if (engine != NULL)
+        engine_stop(engine);
+    if (!serve_loop_drain(
+            s->loop)) { /* all that was acknowledged is on the disk: only memory is left behind */
+        log_event(LOG_ERROR, "requests in progress would not end", NULL);
+        _exit(failed ? EXIT_ENVIRONMENT : EXIT_FAULT);
+    }
+    return failed;
+}
+
+/* Whoever wakes the followers ends before them. */
+static int serve(struct server *s, struct err *err)
+{
+    int failed = start_followers(s, err);
+    if (!failed)
+        failed = start_follower(s, err);
+    if (!failed) {
+        start_census(s);
+        failed = serve_requests(s, err);
     }
     serve_census_stop(s->census);
     serve_follow_stop(s->follower);
+    followers_stop(s->followers);
     return failed;
 }
 
 static void close_all(struct server *s)
 {
     serve_loop_free(s->loop);
+    spans_stop(s->spans, SPANS_STOP_MS);
     store_close(&s->store);
     tokens_free(s->tokens);
 }
@@ -322,7 +426,7 @@ static int run(const struct options *o)
 
 const struct command_spec cmd_serve = {
     .name = "serve",
-    .summary = "serve the HTTP API",
+    .summary = "serve the HTTP API, publish events, keep the read model",
     .positional = "",
     .details =
         "SIGTERM and SIGINT stop it: nothing new is accepted, what is queued is answered, exit 0; a second "
