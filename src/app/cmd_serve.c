@@ -179,13 +179,13 @@ static void on_reached(void *ctx)
 
 static void on_projected(void *ctx, struct str ledger, uint64_t seq)
 {
-    struct server *s = ctx;
+    const struct server *s = ctx;
     serve_loop_projected(s->loop, ledger, seq);
 }
 
-static bool is_stuck(const void *ctx, char *ret_detail, size_t size)
+static bool is_stuck(void *ctx, char *ret_detail, size_t size)
 {
-    const struct server *s = ctx;
+    struct server *s = ctx;
     return followers_stuck(s->followers, ret_detail, size);
 }
 
@@ -247,11 +247,11 @@ static int open_all(struct server *s, struct err *err)
     s->config.reachable_ctx = s;
     s->config.read_url = s->downstream.has_read ? s->downstream.read_url : NULL;
     s->config.read_pooled = s->downstream.pooled;
-    s->config.projects = s->downstream.has_read && (s->roles & ROLE_PROJECTOR);
-    s->config.stuck = is_stuck;
-    s->config.stuck_ctx = s;
+    s->config.projection_stuck = is_stuck;
+    s->config.projection_ctx = s;
     s->config.spans = s->spans;
-    engine_set_spans(s->store.engine, s->spans);
+    if (s->store.engine != NULL)
+        engine_set_spans(s->store.engine, s->spans);
     if (postgres_url(s->store.url))
         failed = warn_of_rights(s->store.journal, err);
     if (failed)

@@ -266,6 +266,7 @@ static int start_service(struct serve_loop *loop, struct err *err)
         .read_pooled = c->read_pooled,
         .projection_stuck = c->projection_stuck,
         .projection_ctx = c->projection_ctx,
+        .spans = c->spans,
         .wake = serve_loop_committed,
         .wake_ctx = loop,
         .engine = c->engine,

@@ -27,6 +27,7 @@ struct serve_loop_config {
     bool read_pooled;
     bool (*projection_stuck)(void *ctx, char *ret_detail, size_t size);
     void *projection_ctx;
+    struct spans *spans;
     size_t readers;
     const char *listen;
     size_t connections_max;

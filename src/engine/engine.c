@@ -480,6 +480,12 @@ static void *engine_main(void *arg)
     }
 }
 
+void engine_set_spans(struct engine *e, struct spans *spans)
+{
+    INVARIANT(!e->started);
+    e->config.spans = spans;
+}
+
 int engine_start(struct engine *e, struct err *err)
 {
     INVARIANT(!e->started);

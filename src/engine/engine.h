@@ -70,6 +70,9 @@ struct submission {
 MUST_CHECK int engine_new(const struct engine_config *config, struct engine **ret_engine, struct err *err);
 void engine_free(struct engine *engine); /* after engine_stop(), if it was started */
 
+/* Before engine_start(): the configuration's `spans`, for who has them only later. */
+void engine_set_spans(struct engine *engine, struct spans *spans);
+
 MUST_CHECK int engine_start(struct engine *engine, struct err *err);
 /* Refuses what comes from now on (SHUTTING_DOWN), answers what is queued, ends the thread. */
 void engine_stop(struct engine *engine);
