@@ -63,7 +63,8 @@ def option_rows(text):
 
 
 def check_flags(tap, operations):
-    real = dict(option_rows(read("src/app/cmd_serve.c"))) | dict(option_rows(read("src/app/store.h")))
+    files = ("src/app/cmd_serve.c", "src/app/store.h", "src/app/downstream.h")
+    real = {flag: row for name in files for flag, row in option_rows(read(name))}
     told = {}
     for flag, environment, default in re.findall(r"^\| `(--[\w-]+)` \| `(\w+)` \|([^|]*)\|", operations, re.M):
         told[flag] = (environment, default.strip().strip("`").replace("off", ""))
