@@ -14,7 +14,7 @@ LIBRARIES = {
     "sqlite3.h": {"journal", "db"},
     "libpq": {"journal", "db"},
     "librdkafka/": {"kafka"},
-    "jansson.h": {"api", "app"},
+    "jansson.h": {"api", "app", "readmodel"},
     "openssl/": {"journal", "app"},
 }
 EXCEPTIONS = {("app/cmd_version.c", "sqlite3.h"): "prints the library's version"}
