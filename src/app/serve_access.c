@@ -59,6 +59,15 @@ static bool may_warn(struct access_log *log, unsigned long long *ret_withheld)
     return true;
 }
 
+/* The client's, which is answered as it came, or ours. */
+static struct str trace_of(const struct access_entry *e)
+{
+    for (size_t i = 0; e->response != NULL && i < e->response->n_headers; i++)
+        if (strcmp(e->response->headers[i].name, "traceparent") == 0)
+            return str_of(e->response->headers[i].value);
+    return api_request_header(e->request, "traceparent");
+}
+
 static void write_entry(
     enum log_level level, const char *message, const struct access_entry *e, unsigned long long withheld)
 {
@@ -75,7 +84,7 @@ static void write_entry(
     snprintf(more, sizeof more, "%llu", withheld);
     struct trace_context context;
     char text[TRACEPARENT_LEN + 1];
-    if (trace_parse(api_request_header(r, "traceparent"), &context)) {
+    if (trace_parse(trace_of(e), &context)) {
         trace_format(&context, text);
         memcpy(trace, text + 3, 32);
     }

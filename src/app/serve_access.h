@@ -16,6 +16,7 @@ struct access_log {
 
 struct access_entry {
     const struct api_request *request;
+    const struct api_response *response; /* NULL: none yet; names the trace if it began here */
     int status;
     int64_t took_us;
     bool cut; /* the client went away amid a stream */

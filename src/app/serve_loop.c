@@ -78,6 +78,7 @@ static void exchange_over(struct exchange *x)
     struct serve_loop *loop = x->loop;
     struct access_entry entry = {
         .request = x->call.request,
+        .response = &x->call.response,
         .status = x->call.response.status,
         .took_us = monotonic_us() - x->began_us,
         .cut = x->cancelled,

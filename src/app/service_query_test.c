@@ -701,6 +701,13 @@ static void test_waiting(void **state)
     later.only_time = false;
     assert_int_equal(ask_meanwhile(&later, "/totals", "Ledger-Min-Seq: 6"), 200);
     assert_int_equal(number_at(f, "asOfSeq"), 6);
+    /* What is there counts, not what somebody said of it. */
+    transfer(f, "ext:a", "ext:b", 7);
+    service_projected(f->service, STR("main"), 7);
+    assert_int_equal(call(f, "GET", "/transfers", "Ledger-Min-Seq: 7", NULL), 503);
+    assert_string_equal(text_at(f, "code"), "not_reached");
+    assert_int_equal(call(f, "GET", "/transfers", NULL, NULL), 200);
+    assert_int_equal(number_at(f, "asOfSeq"), 6);
     books_free(b);
 }
 

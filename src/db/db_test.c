@@ -4,7 +4,6 @@
  */
 #include "base/check.h"
 
-#include <dirent.h>
 #include <pthread.h>
 
 #include "db/db.h"
@@ -427,6 +426,33 @@ static void test_a_reader_beside_another_process(void **state)
     at->db = opened(at, "g1", false, 0);
 }
 
+/* A process that was killed leaves more than the file; none of it is there afterwards, or comes back. */
+static void test_dropping_after_a_kill(void **state)
+{
+    struct place *at = *state;
+    struct err err = {0};
+    char path[128];
+    db_close(at->db);
+    at->db = NULL;
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct db *db = NULL;
+        const struct db_options options = {.part = "g1", .create = true, .pooled = at->pooled};
+        int rc = db_open(at->url, &options, &db, &err);
+        _exit(rc == 0 && try_item(db, 1, &err) == 0 ? 0 : 1);
+    }
+    int status = 1;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    snprintf(path, sizeof path, "%s/read-g1.db-wal", at->directory);
+    assert_int_equal(access(path, F_OK), at->directory[0] == '\0' ? -1 : 0);
+    good(db_drop_part(at->url, "g1", &err), &err);
+    assert_int_not_equal(access(path, F_OK), 0);
+    at->db = opened(at, "g1", false, 0);
+    good(db_script(at->db, sql_tables, &err), &err);
+    CHECK_INT("a new one", items_of(at, at->db), 0);
+}
+
 /* ---- many rows, tables ---- */
 
 static void test_many_rows(void **state)
@@ -702,8 +728,9 @@ static void forget_database(void)
         X(test_texts_are_ordered_by_bytes), X(test_errors), X(test_transactions), \
         X(test_an_error_undoes_the_transaction), X(test_reads_see_one_state), \
         X(test_a_writer_does_not_wait_for_ever), X(test_a_reader_writes_nothing), X(test_parts_are_apart), \
-        X(test_nothing_is_made_unasked), X(test_a_reader_beside_another_process), X(test_many_rows), \
-        X(test_scripts), X(test_tables_are_made_by_several_at_once)
+        X(test_nothing_is_made_unasked), X(test_a_reader_beside_another_process), \
+        X(test_dropping_after_a_kill), X(test_many_rows), X(test_scripts), \
+        X(test_tables_are_made_by_several_at_once)
 #define sqlite_only(test) over(test, sqlite)
 
 int main(void)

@@ -10,16 +10,18 @@
 #include "readmodel/projection.h"
 #include "readmodel/rows.h"
 
-static const char control_ddl[] = "CREATE TABLE IF NOT EXISTS @generation (id BIGINT PRIMARY KEY, state "
-                                  "BIGINT NOT NULL, format BIGINT NOT NULL,"
-                                  " made_at BIGINT NOT NULL, live_at BIGINT NOT NULL, source @TEXT NOT NULL);";
+static const char control_ddl[] =
+    "CREATE TABLE IF NOT EXISTS @generation (id BIGINT PRIMARY KEY, state "
+    "BIGINT NOT NULL, format BIGINT NOT NULL,"
+    " made_at BIGINT NOT NULL, live_at BIGINT NOT NULL, source @TEXT NOT NULL);";
 
 /* A generation's own: beside the tables of the projections. */
 static const char state_ddl[] =
     "CREATE TABLE @state (id BIGINT PRIMARY KEY, serial BIGINT NOT NULL, format BIGINT NOT NULL);"
     "INSERT INTO @state (id, serial, format) VALUES (1, 0, 0);"
     "CREATE TABLE @position (part BIGINT PRIMARY KEY, next BIGINT NOT NULL);"
-    "CREATE TABLE @parked (id BIGINT PRIMARY KEY, topic @TEXT, message_key @TEXT, type @TEXT, payload @BYTES, "
+    "CREATE TABLE @parked (id BIGINT PRIMARY KEY, topic @TEXT, message_key @TEXT, type @TEXT, payload "
+    "@BYTES, "
     "reason TEXT,"
     " part BIGINT NOT NULL, message_offset BIGINT NOT NULL, parked_at BIGINT NOT NULL, replayed BIGINT NOT "
     "NULL);";
@@ -86,8 +88,18 @@ static int make_tables(struct db *db, struct err *err)
     return rc;
 }
 
+/* Building what is full is several times faster than filling what is indexed: the rows come sorted. */
+int generation_index(struct db *db, struct err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < PROJECTIONS_N; i++)
+        if (projections[i]->indexes != NULL)
+            rc = db_script(db, projections[i]->indexes, err);
+    return rc;
+}
+
 /* Its part with empty tables; what a part of that name holds was left behind by one who did not get to its row. */
-static int make_part(const char *url, uint32_t id, bool pooled, struct err *err)
+static int make_part(const char *url, uint32_t id, bool indexed, bool pooled, struct err *err)
 {
     char part[GENERATION_PART_MAX];
     struct db *db;
@@ -98,6 +110,8 @@ static int make_part(const char *url, uint32_t id, bool pooled, struct err *err)
     if (rc != 0)
         return rc;
     rc = make_tables(db, err);
+    if (rc == 0 && indexed)
+        rc = generation_index(db, err);
     db_close(db);
     return rc;
 }
@@ -137,7 +151,7 @@ static int make(struct db *control, const char *url, const char *source, bool li
                 db_int(READMODEL_FORMAT), db_int(at), db_int(live ? at : 0), db_text(str_of(source))),
             NULL, NULL, err);
     if (rc == 0 && there == 0)
-        rc = make_part(url, id, pooled, err);
+        rc = make_part(url, id, live, pooled, err);
     if (rc == 0) {
         *ret_id = there != 0 ? there : id;
         return db_commit(control, err);
@@ -225,14 +239,24 @@ static int changed_one(struct db *control, const struct db_statement *statement,
     return rc;
 }
 
-int generation_switch(const char *url, uint32_t id, uint32_t instead_of, struct err *err)
+/* What was not finished by its builder is now: nothing is lost but time. */
+static int finish(const char *url, uint32_t id, struct err *err)
 {
-    struct db *control;
-    uint32_t live = 0;
-    int rc = open_control(url, false, true, &control, err);
+    char part[GENERATION_PART_MAX];
+    struct db *db;
+    generation_part(id, part);
+    int rc = db_open(url, &(struct db_options){.part = part, .pooled = true}, &db, err);
     if (rc != 0)
         return rc;
-    rc = db_begin(control, true, err);
+    rc = generation_index(db, err);
+    db_close(db);
+    return rc;
+}
+
+static int switch_to(struct db *control, uint32_t id, uint32_t instead_of, struct err *err)
+{
+    uint32_t live = 0;
+    int rc = db_begin(control, true, err);
     if (rc == 0 && instead_of != 0)
         rc = changed_one(control, &retire, DB_VALUES(db_uint(instead_of)), err);
     if (rc == 0)
@@ -243,7 +267,22 @@ int generation_switch(const char *url, uint32_t id, uint32_t instead_of, struct 
         rc = changed_one(control, &set_state,
             DB_VALUES(db_uint(id), db_int(GENERATION_LIVE), db_int(now()), db_int(GENERATION_BUILDING)), err);
     if (rc == 0)
-        rc = db_commit(control, err);
+        return db_commit(control, err);
+    db_rollback(control);
+    return rc;
+}
+
+int generation_switch(const char *url, uint32_t id, uint32_t instead_of, struct err *err)
+{
+    struct db *control;
+    int rc = finish(url, id, err);
+    if (rc == ERR_NOT_FOUND)
+        return err_set(err, ERR_CONFLICT, "generation %u of the read model was dropped", id);
+    if (rc == 0)
+        rc = open_control(url, false, true, &control, err);
+    if (rc != 0)
+        return rc;
+    rc = switch_to(control, id, instead_of, err);
     db_close(control);
     return rc;
 }

@@ -33,9 +33,12 @@ static const char ddl[] =
     "NOT NULL,"
     " side BIGINT NOT NULL, type BIGINT, external_id @TEXT, opened_seq BIGINT, opened_at BIGINT, revision "
     "BIGINT NOT NULL,"
-    " status BIGINT, floor BIGINT, text_revision BIGINT NOT NULL, text_seq BIGINT, name @TEXT, metadata @TEXT,"
-    " PRIMARY KEY (ledger, number)) @WITHOUT_ROWID;"
-    "CREATE INDEX @account_external ON @account (ledger, external_id) WHERE external_id IS NOT NULL;";
+    " status BIGINT, floor BIGINT, text_revision BIGINT NOT NULL, text_seq BIGINT, name @TEXT, metadata "
+    "@TEXT,"
+    " PRIMARY KEY (ledger, number)) @WITHOUT_ROWID;";
+
+static const char indexes[] = "CREATE INDEX IF NOT EXISTS @account_external ON @account (ledger, "
+                              "external_id) WHERE external_id IS NOT NULL;";
 
 static const struct db_table table = {.name = "account",
     .table = "@account",
@@ -242,6 +245,7 @@ static int flush(void *state, struct db *db, struct err *err)
 
 const struct projection projection_accounts = {.name = "accounts",
     .ddl = ddl,
+    .indexes = indexes,
     .state_new = state_new,
     .state_free = state_free,
     .fold = fold,

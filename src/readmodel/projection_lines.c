@@ -13,8 +13,10 @@ static const char ddl[] =
     " posted BIGINT NOT NULL, incoming BIGINT NOT NULL, outgoing BIGINT NOT NULL,"
     " revision BIGINT NOT NULL, floor BIGINT, counterparty @BYTES, reference @TEXT,"
     " effective_at BIGINT NOT NULL, recorded_at BIGINT NOT NULL, related_seq BIGINT,"
-    " PRIMARY KEY (ledger, seq, leg)) @WITHOUT_ROWID;"
-    "CREATE UNIQUE INDEX @line_version ON @line (ledger, account, version);";
+    " PRIMARY KEY (ledger, seq, leg)) @WITHOUT_ROWID;";
+
+static const char indexes[] =
+    "CREATE UNIQUE INDEX IF NOT EXISTS @line_version ON @line (ledger, account, version);";
 
 static const struct db_table table = {.name = "line",
     .table = "@line",
@@ -76,6 +78,7 @@ static int flush(void *state, struct db *db, struct err *err)
 
 const struct projection projection_lines = {.name = "lines",
     .ddl = ddl,
+    .indexes = indexes,
     .state_new = state_new,
     .state_free = state_free,
     .fold = fold,

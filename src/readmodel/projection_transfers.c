@@ -13,17 +13,18 @@
 #define METADATA_COLUMNS 4
 
 static const char ddl[] =
-    "CREATE TABLE @transfer (ledger BIGINT NOT NULL, seq BIGINT NOT NULL, kind BIGINT NOT NULL, record "
-    "@BYTES NOT NULL,"
-    " idempotency_key @TEXT, reference @TEXT, refusal @TEXT, declined_amount BIGINT NOT NULL, effective_at "
-    "BIGINT NOT NULL,"
-    " recorded_at BIGINT NOT NULL, related_seq BIGINT, actor @TEXT, trace @BYTES, metadata @TEXT, currency "
-    "TEXT,"
-    " amount BIGINT NOT NULL, facts BIGINT NOT NULL, PRIMARY KEY (ledger, seq)) @WITHOUT_ROWID;"
-    "CREATE INDEX @transfer_reference ON @transfer (ledger, reference, seq) WHERE reference IS NOT NULL;"
-    "CREATE INDEX @transfer_amount ON @transfer (ledger, amount, seq) WHERE amount > 0;"
-    "CREATE TABLE @transfer_metadata (ledger BIGINT NOT NULL, name @TEXT NOT NULL, value @TEXT NOT NULL,"
-    " seq BIGINT NOT NULL, PRIMARY KEY (ledger, name, value, seq)) @WITHOUT_ROWID;";
+    "CREATE TABLE @transfer (ledger BIGINT NOT NULL, seq BIGINT NOT NULL, kind BIGINT NOT NULL,"
+    " record @BYTES NOT NULL, idempotency_key @TEXT, reference @TEXT, refusal @TEXT,"
+    " declined_amount BIGINT NOT NULL, effective_at BIGINT NOT NULL, recorded_at BIGINT NOT NULL,"
+    " related_seq BIGINT, actor @TEXT, trace @BYTES, metadata @TEXT, currency @TEXT, amount BIGINT NOT NULL,"
+    " facts BIGINT NOT NULL, PRIMARY KEY (ledger, seq)) @WITHOUT_ROWID;"
+    "CREATE TABLE @transfer_metadata (ledger BIGINT NOT NULL, seq BIGINT NOT NULL, name @TEXT NOT NULL,"
+    " value @TEXT NOT NULL, PRIMARY KEY (ledger, seq, name)) @WITHOUT_ROWID;";
+static const char indexes[] =
+    "CREATE INDEX IF NOT EXISTS @transfer_reference ON @transfer (ledger, reference, seq)"
+    " WHERE reference IS NOT NULL;"
+    "CREATE INDEX IF NOT EXISTS @transfer_amount ON @transfer (ledger, amount, seq) WHERE amount > 0;"
+    "CREATE INDEX IF NOT EXISTS @transfer_member ON @transfer_metadata (ledger, name, value, seq);";
 
 static const struct db_table transfer_table = {.name = "transfer",
     .table = "@transfer",
@@ -40,12 +41,10 @@ static const struct db_table metadata_table = {.name = "transfer_metadata",
     .n_columns = METADATA_COLUMNS,
     .tail = ""};
 
-static const struct db_statement read_metadata = {"transfer_text",
-    "SELECT metadata FROM @transfer WHERE ledger = ?1 AND seq = ?2 AND metadata IS NOT NULL"};
-static const struct db_statement erase_metadata = {
+static const struct db_statement erase_text = {
     "transfer_erase", "UPDATE @transfer SET metadata = NULL WHERE ledger = ?1 AND seq = ?2"};
-static const struct db_statement erase_member = {"transfer_erase_member",
-    "DELETE FROM @transfer_metadata WHERE ledger = ?1 AND name = ?2 AND value = ?3 AND seq = ?4"};
+static const struct db_statement erase_members = {
+    "transfer_erase_members", "DELETE FROM @transfer_metadata WHERE ledger = ?1 AND seq = ?2"};
 
 struct erasure {
     uint32_t ledger;
@@ -158,38 +157,12 @@ static void fold(void *state, const struct applied *a)
     metadata_visit(t->metadata, &s->metadata.arena, put_member, &members);
 }
 
-struct member_erasing {
-    struct db *db;
-    const struct erasure *erasure;
-    int rc;
-    struct err *err;
-};
-
-static void erase_one(void *ctx, struct str key, struct str value)
+static int erase(struct db *db, const struct erasure *e, struct err *err)
 {
-    struct member_erasing *m = ctx;
-    if (m->rc == 0)
-        m->rc = db_run(m->db, &erase_member,
-            DB_VALUES(db_uint(m->erasure->ledger), db_text(key), db_text(value), db_uint(m->erasure->seq)),
-            NULL, NULL, m->err);
-}
-
-static int erase(struct db *db, const struct erasure *erasure, struct err *err)
-{
-    struct arena arena;
-    struct db_result result;
-    struct member_erasing m = {.db = db, .erasure = erasure, .err = err};
-    arena_init(&arena, 0);
-    m.rc = db_run(
-        db, &read_metadata, DB_VALUES(db_uint(erasure->ledger), db_uint(erasure->seq)), &arena, &result, err);
-    if (m.rc == 0 && result.n_rows == 1) {
-        metadata_visit(value_str(db_at(&result, 0, 0)), &arena, erase_one, &m);
-        if (m.rc == 0)
-            m.rc = db_run(db, &erase_metadata, DB_VALUES(db_uint(erasure->ledger), db_uint(erasure->seq)),
-                NULL, NULL, err);
-    }
-    arena_fini(&arena);
-    return m.rc;
+    int rc = db_run(db, &erase_text, DB_VALUES(db_uint(e->ledger), db_uint(e->seq)), NULL, NULL, err);
+    return rc != 0
+               ? rc
+               : db_run(db, &erase_members, DB_VALUES(db_uint(e->ledger), db_uint(e->seq)), NULL, NULL, err);
 }
 
 static int flush(void *state, struct db *db, struct err *err)
@@ -206,6 +179,7 @@ static int flush(void *state, struct db *db, struct err *err)
 
 const struct projection projection_transfers = {.name = "transfers",
     .ddl = ddl,
+    .indexes = indexes,
     .state_new = state_new,
     .state_free = state_free,
     .fold = fold,

@@ -279,9 +279,9 @@ static void trace(const struct projector *p, size_t n, int64_t began, int64_t en
         memcpy(span.trace_id, f->transfer.trace_id, sizeof span.trace_id);
         memcpy(span.parent_id, f->record.bytes + 8, sizeof span.parent_id);
         spans_span_id(p->config.spans, span.span_id);
-        span_text(&span, "ledger", f->ledger);
-        span_int(&span, "seq", (int64_t)f->seq);
-        span_int(&span, "batch", (int64_t)n);
+        span_text(&span, "creditledger.ledger", f->ledger);
+        span_int(&span, "creditledger.seq", (int64_t)f->seq);
+        span_int(&span, "creditledger.batch", (int64_t)n);
         spans_record(p->config.spans, &span);
     }
 }

@@ -444,6 +444,12 @@ int readmodel_apply(struct readmodel *m, const struct fact *facts, size_t n, con
     return rc == ERR_NOT_FOUND ? err_set(err, ERR_CONFLICT, "generation %u was dropped", m->generation) : rc;
 }
 
+int readmodel_finish(struct readmodel *m, struct err *err)
+{
+    INVARIANT(m->write);
+    return generation_index(m->db, err);
+}
+
 /* ---- how far it is ---- */
 
 int readmodel_seq(struct readmodel *m, struct str ledger, uint64_t *ret_seq, struct err *err)

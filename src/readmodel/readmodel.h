@@ -102,6 +102,13 @@ struct parked {
 MUST_CHECK int readmodel_apply(struct readmodel *model, const struct fact *facts, size_t n,
     const struct parked *parked, size_t n_parked, struct readmodel_applied *ret_applied, struct err *err);
 
+/*
+ * A generation that is being built has no indexes but those that applying needs, and is filled faster for it. When it is
+ * full this makes them: call it before the last facts are caught up with, for it takes seconds a million transfers, and
+ * generation_switch() does it otherwise. Harmless if they are there.
+ */
+MUST_CHECK int readmodel_finish(struct readmodel *model, struct err *err);
+
 /* How far each ledger is, by name; 0 if it was never heard of. */
 MUST_CHECK int readmodel_seq(struct readmodel *model, struct str ledger, uint64_t *ret_seq, struct err *err);
 struct readmodel_ledger {

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Traces as a collector sees them: one of a transfer from its request to the read model, and collectors that are slow, broken or
 away, which nobody who posts may feel."""
+import json
 import os
 import re
 import subprocess
@@ -86,7 +87,7 @@ def one_trace(tap, url, receiver, what):
 
 
 def check_bulk_and_refusals(tap):
-    with Receiver() as receiver, Node() as node:
+    with Receiver() as receiver, Node("--log-level", "debug") as node:
         environment(EXPORTER_OTLP_TRACES_ENDPOINT=receiver.url + "/v1/traces", SERVICE_NAME="books",
                     RESOURCE_ATTRIBUTES="deployment.environment=a%20test")
         node.start()
@@ -124,6 +125,9 @@ def check_bulk_and_refusals(tap):
             last = transfer(client).json()["traceId"]
             node.stop_well()
             receiver.wait(last, ["POST /transfers", "queue", "decide", "commit"], 2)
+        with tap.point("the log names the trace, the client's and ours"):
+            logged = {json.loads(line).get("traceId") for line in node.log().splitlines()}
+            assert {last, "1" * 32} <= logged, logged
 
 
 def check_sampling(tap):
