@@ -136,7 +136,7 @@ class Production:
 
     def roots(self):
         return {role: node.process.pid for role, node in self.nodes.items()} | {
-            "PostgreSQL": self.cluster.pid(), "Kafka": self.broker.process.pid}
+            "PostgreSQL": self.cluster.process.pid, "Kafka": self.broker.process.pid}
 
     def reader(self):
         return PostgresReader(self.url)
