@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A read model of one's own, from zero: what was spent per day and reference. Needs kafka-python.
+"""A read model of one's own, from zero: what was spent per day and reference. Needs kafka-python and lz4.
 
 usage: spending.py BROKERS [TOPIC]      prints CSV when it has read the topic to its end
 """

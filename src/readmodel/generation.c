@@ -245,7 +245,9 @@ static int finish(const char *url, uint32_t id, struct err *err)
     char part[GENERATION_PART_MAX];
     struct db *db;
     generation_part(id, part);
-    int rc = db_open(url, &(struct db_options){.part = part, .pooled = true}, &db, err);
+    const struct db_options options = {
+        .part = part, .pooled = true, .timeout_ms = GENERATION_BUILD_TIMEOUT_MS};
+    int rc = db_open(url, &options, &db, err);
     if (rc != 0)
         return rc;
     rc = generation_index(db, err);

@@ -5,6 +5,7 @@
 #include "readmodel/readmodel.h"
 
 #define GENERATION_PART_MAX 16
+#define GENERATION_BUILD_TIMEOUT_MS 3600000 /* for a statement: an index over all that there is */
 
 void generation_part(uint32_t id, char ret_part[GENERATION_PART_MAX]);
 /* The live generation of a database, which is made if there is none and `create` is set. ERR_NOT_FOUND. */

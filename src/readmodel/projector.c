@@ -42,6 +42,9 @@ struct projector {
     struct readmodel *model;
     struct source_batch batch;
     bool active;
+    bool at_gap; /* until the fact at this place was applied, or another model is open */
+    uint32_t gap_part;
+    int64_t gap_offset;
     int64_t renewed_us, switch_looked_us, measured_us;
     int pause_ms;
 };
@@ -120,6 +123,7 @@ static void let_go(struct projector *p)
 {
     readmodel_close(p->model);
     p->model = NULL;
+    p->at_gap = false;
 }
 
 static void yield(struct projector *p, struct err *err)
@@ -299,13 +303,26 @@ static void describe_gap(const struct readmodel_gap *gap, char ret_text[512])
 }
 
 /* The missing fact may still come: what follows is read again, and nothing of it applied before. */
-static int stop_at_gap(struct projector *p, const struct readmodel_gap *gap, struct err *err)
+static int stop_at_gap(
+    struct projector *p, const struct readmodel_gap *gap, const struct fact *early, struct err *err)
 {
     char text[512];
     describe_gap(gap, text);
+    p->at_gap = true;
+    p->gap_part = early->part;
+    p->gap_offset = early->offset;
     set_phase(p, PROJECTOR_STOPPED_AT_GAP, text);
     (void)rest(p, GAP_PAUSE_MS);
     return p->source->ops->seek(p->source, p->model, err);
+}
+
+/* Behind a gap other partitions may still bring something: that is not to look like having got over it. */
+static void following(struct projector *p)
+{
+    for (size_t i = 0; i < p->batch.n && p->at_gap; i++)
+        p->at_gap = p->batch.facts[i].part != p->gap_part || p->batch.facts[i].offset < p->gap_offset;
+    if (!p->at_gap)
+        set_phase(p, PROJECTOR_FOLLOWING, "");
 }
 
 static int apply(struct projector *p, struct err *err)
@@ -327,9 +344,9 @@ static int apply(struct projector *p, struct err *err)
     if (r != 0)
         return r;
     if (applied.gap)
-        return stop_at_gap(p, &applied.at, err);
+        return stop_at_gap(p, &applied.at, &p->batch.facts[applied.taken], err);
     p->source->ops->applied(p->source);
-    set_phase(p, PROJECTOR_FOLLOWING, "");
+    following(p);
     return 0;
 }
 
@@ -341,7 +358,7 @@ static int project(struct projector *p, struct err *err)
     if (r != 0)
         return r;
     if (p->batch.n == 0 && p->batch.n_parked == 0)
-        set_phase(p, PROJECTOR_FOLLOWING, "");
+        following(p);
     else
         r = apply(p, err);
     if (r == 0)

@@ -5,142 +5,11 @@
 #include "readmodel/projector.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 
 #include "base/check.h"
-#include "readmodel/projector_internal.h"
-#include "readmodel/readmodel_fixture.h"
+#include "readmodel/projector_fixture.h"
 #include "telemetry/log.h"
 #include "telemetry/metrics.h"
-
-#define URL_SIZE 512
-#define PATIENCE_MS 20000
-
-static char read_url[URL_SIZE];
-
-/* A journal with books in it, a place for a read model, and who projects from one to the other. */
-struct stage {
-    char journal_url[URL_SIZE];
-    struct journal *journal;
-    struct journal_options reading;
-    struct books books;
-    uint64_t a, b; /* accounts to transfer between */
-    struct projector_config config;
-    _Atomic uint64_t reached;
-    _Atomic bool went_back;
-};
-
-static void good(int rc, const struct err *err)
-{
-    if (rc != 0)
-        fail_msg("%d: %s", rc, err->message);
-}
-
-static void on_reached(void *ctx, struct str ledger, uint64_t seq)
-{
-    struct stage *s = ctx;
-    if (str_eq_c(ledger, "main") && seq < atomic_exchange(&s->reached, seq))
-        atomic_store(&s->went_back, true);
-}
-
-static struct stage *stage_new(size_t records)
-{
-    struct err err = {0};
-    struct stage *s = calloc(1, sizeof *s);
-    char directory[] = "/tmp/projector-XXXXXX";
-    assert_true(place_make(read_url, sizeof read_url));
-    assert_non_null(mkdtemp(directory));
-    snprintf(s->journal_url, sizeof s->journal_url, "sqlite:%s/ledger.db", directory);
-    const struct journal_options writing = {
-        .mode = JOURNAL_WRITE, .create = true, .now = INT64_C(1700000000000000), .unsafe_no_sync = true};
-    good(journal_open(s->journal_url, &writing, &s->journal, &err), &err);
-    books_make(&s->books, s->journal, "main", records, 7);
-    s->a = fixture_account(&s->books.f, 1, ACCOUNT_EQUITY, (struct floor){false, 0});
-    s->b = fixture_account(&s->books.f, 1, ACCOUNT_EQUITY, (struct floor){false, 0});
-    good(fixture_commit(&s->books.f, s->journal, &err), &err);
-    s->reading = (struct journal_options){.mode = JOURNAL_READ};
-    s->config = (struct projector_config){.read_url = read_url,
-        .journal_url = s->journal_url,
-        .journal_options = &s->reading,
-        .reached = on_reached,
-        .ctx = s};
-    return s;
-}
-
-static void stage_free(struct stage *s)
-{
-    books_free(&s->books);
-    journal_close(s->journal);
-    place_drop(s->journal_url);
-    place_drop(read_url);
-    free(s);
-}
-
-static uint64_t head(const struct stage *s)
-{
-    return s->books.f.committed.head.seq;
-}
-
-static void transfer(struct stage *s, size_t n)
-{
-    struct err err = {0};
-    for (size_t i = 0; i < n; i++)
-        fixture_transfer(&s->books.f, s->a, s->b, 5);
-    good(fixture_commit(&s->books.f, s->journal, &err), &err);
-}
-
-static void wait_for(struct stage *s, uint64_t seq)
-{
-    for (int i = 0; atomic_load(&s->reached) < seq; i++) {
-        if (i > PATIENCE_MS)
-            fail_msg("at %ju, not %ju", (uintmax_t)atomic_load(&s->reached), (uintmax_t)seq);
-        usleep(1000);
-    }
-}
-
-static void wait_for_phase(struct projector *p, enum projector_phase phase, struct projector_state *ret_state)
-{
-    for (int i = 0;; i++) {
-        projector_state(p, ret_state);
-        if (ret_state->phase == phase)
-            return;
-        if (i > PATIENCE_MS)
-            fail_msg("in phase %d, not %d: %s", (int)ret_state->phase, (int)phase, ret_state->detail);
-        usleep(1000);
-    }
-}
-
-static struct projector *started(struct stage *s)
-{
-    struct err err = {0};
-    struct projector *p = NULL;
-    good(projector_start(&s->config, &p, &err), &err);
-    return p;
-}
-
-static void on_difference(void *ctx, const struct check_difference *d)
-{
-    (void)ctx;
-    print_message("# account %ju %s: %s, found %s\n", (uintmax_t)d->account, d->what, d->expected, d->found);
-}
-
-static uint64_t differences(struct stage *s)
-{
-    struct err err = {0};
-    struct check_report report;
-    good(projector_check(&s->config, on_difference, NULL, NULL, &report, &err), &err);
-    assert_true(report.lines > report.transfers && report.accounts > 0);
-    return report.differences;
-}
-
-static void sql(const char *statement)
-{
-    struct err err = {0};
-    struct readmodel *m;
-    good(readmodel_open(read_url, &(struct readmodel_options){.write = true}, &m, &err), &err);
-    good(db_script(readmodel_db(m), statement, &err), &err);
-    readmodel_close(m);
-}
 
 /* --- the source --------------------------------------------------------------------------------------------- */
 
@@ -156,12 +25,12 @@ static void test_batches(void **state)
         struct source *source;
         struct source_batch batch = {0};
         arena_init(&batch.arena, 0);
-        good(readmodel_open(read_url, &(struct readmodel_options){.create = true}, &m, &err), &err);
+        good(readmodel_open(s->read_url, &(struct readmodel_options){.create = true}, &m, &err), &err);
         good(source_journal_open(s->journal_url, &s->reading, &source, &err), &err);
         good(source->ops->seek(source, m, &err), &err);
         struct source_lag lag;
         good(source->ops->lag(source, &lag, &err), &err);
-        CHECK_INT("lag", lag.records, head(s));
+        CHECK_INT("lag", lag.records, stage_head(s));
         size_t done = 0;
         int64_t offset = -1;
         do {
@@ -198,9 +67,9 @@ static void test_lost(void **state)
     struct err err = {0};
     struct projector_state shown;
     good(projector_rebuild(&s->config, NULL, NULL, &report, &err), &err);
-    sql("UPDATE @ledger SET seq = seq + 10, most_seq = most_seq + 10");
-    struct projector *p = started(s);
-    wait_for_phase(p, PROJECTOR_FAILING, &shown);
+    stage_sql(s, "UPDATE @ledger SET seq = seq + 10, most_seq = most_seq + 10");
+    struct projector *p = stage_start(s);
+    stage_wait_for_phase(p, PROJECTOR_FAILING, &shown);
     assert_non_null(strstr(shown.detail, "rebuild"));
     projector_stop(p);
     stage_free(s);
@@ -213,22 +82,22 @@ static void test_follows(void **state)
     (void)state;
     struct stage *s = stage_new(300);
     s->config.metrics = metrics_new();
-    struct projector *p = started(s);
+    struct projector *p = stage_start(s);
     struct projector_state shown;
-    wait_for(s, head(s));
-    CHECK_INT("differences", differences(s), 0);
+    stage_wait(s, stage_head(s));
+    CHECK_INT("differences", stage_differences(s), 0);
     for (int i = 0; i < 5; i++) {
-        transfer(s, 20);
+        stage_transfer(s, 20);
         projector_wake(p);
-        wait_for(s, head(s));
+        stage_wait(s, stage_head(s));
     }
-    transfer(s, 1); /* nobody wakes it: the poll */
-    wait_for(s, head(s));
-    wait_for_phase(p, PROJECTOR_FOLLOWING, &shown);
+    stage_transfer(s, 1); /* nobody wakes it: the poll */
+    stage_wait(s, stage_head(s));
+    stage_wait_for_phase(p, PROJECTOR_FOLLOWING, &shown);
     CHECK_INT("active", metrics_gauge(s->config.metrics, METRIC_PROJECTOR_ACTIVE), 1);
     CHECK_INT("gap", metrics_gauge(s->config.metrics, METRIC_PROJECTION_GAP), 0);
     projector_stop(p);
-    CHECK_INT("differences", differences(s), 0);
+    CHECK_INT("differences", stage_differences(s), 0);
     assert_false(atomic_load(&s->went_back));
     metrics_free(s->config.metrics);
     stage_free(s);
@@ -240,19 +109,19 @@ static void test_takes_over(void **state)
     (void)state;
     struct stage *s = stage_new(50);
     struct projector_state shown;
-    struct projector *first = started(s);
-    wait_for_phase(first, PROJECTOR_FOLLOWING, &shown);
-    struct projector *second = started(s);
-    transfer(s, 10);
-    wait_for(s, head(s));
+    struct projector *first = stage_start(s);
+    stage_wait_for_phase(first, PROJECTOR_FOLLOWING, &shown);
+    struct projector *second = stage_start(s);
+    stage_transfer(s, 10);
+    stage_wait(s, stage_head(s));
     projector_state(second, &shown);
     CHECK_INT("second", shown.phase, PROJECTOR_STANDBY);
     projector_stop(first);
-    transfer(s, 10);
-    wait_for(s, head(s));
-    wait_for_phase(second, PROJECTOR_FOLLOWING, &shown);
+    stage_transfer(s, 10);
+    stage_wait(s, stage_head(s));
+    stage_wait_for_phase(second, PROJECTOR_FOLLOWING, &shown);
     projector_stop(second);
-    CHECK_INT("differences", differences(s), 0);
+    CHECK_INT("differences", stage_differences(s), 0);
     stage_free(s);
 }
 
@@ -268,14 +137,14 @@ static void test_gap(void **state)
     good(projector_rebuild(&s->config, NULL, NULL, &report, &err), &err);
     snprintf(statement, sizeof statement, "UPDATE @head SET version = version - 1 WHERE account = %ju",
         (uintmax_t)s->a);
-    transfer(s, 3);
+    stage_transfer(s, 3);
     good(projector_rebuild(&s->config, NULL, NULL, &report, &err), &err);
-    sql(statement);
-    uint64_t before = head(s);
-    transfer(s, 3);
+    stage_sql(s, statement);
+    uint64_t before = stage_head(s);
+    stage_transfer(s, 3);
     s->config.metrics = metrics_new();
-    struct projector *p = started(s);
-    wait_for_phase(p, PROJECTOR_STOPPED_AT_GAP, &shown);
+    struct projector *p = stage_start(s);
+    stage_wait_for_phase(p, PROJECTOR_STOPPED_AT_GAP, &shown);
     assert_non_null(strstr(shown.detail, "ledger main"));
     CHECK_INT("metric", metrics_gauge(s->config.metrics, METRIC_PROJECTION_GAP), 1);
     CHECK_INT("reached", atomic_load(&s->reached), before);
@@ -287,11 +156,11 @@ static void test_gap(void **state)
     assert_true(status.holder[0] != '\0' && status.n_ledgers == 1 && status.ledgers[0].seq == before);
     arena_fini(&arena);
     good(projector_rebuild(&s->config, NULL, NULL, &report, &err), &err);
-    wait_for_phase(p, PROJECTOR_FOLLOWING, &shown);
-    wait_for(s, head(s));
+    stage_wait_for_phase(p, PROJECTOR_FOLLOWING, &shown);
+    stage_wait(s, stage_head(s));
     CHECK_INT("metric", metrics_gauge(s->config.metrics, METRIC_PROJECTION_GAP), 0);
     projector_stop(p);
-    CHECK_INT("differences", differences(s), 0);
+    CHECK_INT("differences", stage_differences(s), 0);
     metrics_free(s->config.metrics);
     stage_free(s);
 }
@@ -323,17 +192,17 @@ static void test_rebuild_beside(void **state)
     struct rebuilding b = {.stage = s, .rounds = 3};
     struct projector_state shown;
     pthread_t thread;
-    struct projector *p = started(s);
-    wait_for(s, head(s));
+    struct projector *p = stage_start(s);
+    stage_wait(s, stage_head(s));
     assert_int_equal(pthread_create(&thread, NULL, rebuild_main, &b), 0);
     while (!atomic_load(&b.done)) {
-        transfer(s, 10);
+        stage_transfer(s, 10);
         projector_wake(p);
         usleep(2000);
     }
     pthread_join(thread, NULL);
-    wait_for(s, head(s));
-    wait_for_phase(p, PROJECTOR_FOLLOWING, &shown);
+    stage_wait(s, stage_head(s));
+    stage_wait_for_phase(p, PROJECTOR_FOLLOWING, &shown);
     projector_stop(p);
     assert_false(atomic_load(&s->went_back));
     struct arena arena;
@@ -341,11 +210,11 @@ static void test_rebuild_beside(void **state)
     struct err err = {0};
     size_t n;
     arena_init(&arena, 0);
-    good(generation_list(read_url, &arena, &generations, &n, &err), &err);
+    good(generation_list(s->read_url, &arena, &generations, &n, &err), &err);
     CHECK_INT("generations", n, 1);
     CHECK_INT("live", generations[0].id, 4);
     arena_fini(&arena);
-    CHECK_INT("differences", differences(s), 0);
+    CHECK_INT("differences", stage_differences(s), 0);
     stage_free(s);
 }
 
@@ -369,10 +238,10 @@ static void test_cancelled(void **state)
     good(projector_rebuild(&s->config, NULL, NULL, &report, &err), &err);
     CHECK_INT("cancelled", projector_rebuild(&s->config, stop_at_once, NULL, &report, &err), ERR_CANCELLED);
     arena_init(&arena, 0);
-    good(generation_list(read_url, &arena, &generations, &n, &err), &err);
+    good(generation_list(s->read_url, &arena, &generations, &n, &err), &err);
     CHECK_INT("generations", n, 1);
     arena_fini(&arena);
-    CHECK_INT("differences", differences(s), 0);
+    CHECK_INT("differences", stage_differences(s), 0);
     stage_free(s);
 }
 
@@ -388,8 +257,9 @@ int main(void)
         cmocka_unit_test(test_cancelled),
     };
     log_setup(LOG_ERROR + 1, LOG_JSON);
-    if (!place_make(read_url, sizeof read_url))
+    char url[STAGE_URL_SIZE];
+    if (!place_make(url, sizeof url))
         return 0;
-    place_drop(read_url);
+    place_drop(url);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

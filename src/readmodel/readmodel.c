@@ -104,9 +104,11 @@ int readmodel_open(
         return rc;
     generation_part(id, part);
     /* A generation has its tables from the start: `create` never applies to its part. */
-    rc = db_open(url,
-        &(struct db_options){.part = part, .read_only = !options->write, .pooled = options->pooled}, &db,
-        err);
+    const struct db_options db_options = {.part = part,
+        .read_only = !options->write,
+        .pooled = options->pooled,
+        .timeout_ms = options->write && options->building != 0 ? GENERATION_BUILD_TIMEOUT_MS : 0};
+    rc = db_open(url, &db_options, &db, err);
     if (rc != 0)
         return rc;
     rc = check_format(db, &serial, err);

@@ -591,6 +591,8 @@ static void test_generations(void **state)
     good(readmodel_open(url, &(struct readmodel_options){.write = true, .building = id}, &building, &err),
         &err);
     good(readmodel_apply(building, b.facts, b.n_facts, NULL, 0, &applied, &err), &err);
+    good(readmodel_finish(building, &err), &err);
+    good(readmodel_finish(building, &err), &err);
     check_naive("building", building, &b);
     readmodel_close(building);
     arena_init(&arena, 0);

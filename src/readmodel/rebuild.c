@@ -284,6 +284,8 @@ static int build(struct rebuild *b, struct err *err)
         r = make(b, err);
     if (r == 0)
         r = fill(b, err);
+    if (r == 0) /* takes a while: what is committed meanwhile is caught up with below */
+        r = readmodel_finish(b->model, err);
     return r == 0 ? switch_over(b, err) : r;
 }
 

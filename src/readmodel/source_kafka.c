@@ -17,7 +17,9 @@
 
 #define TOPICS 3
 #define SLICE_MS 50     /* a wake is noticed after that long */
-#define LOOK_MS 5000    /* how often partitions are counted, and their ends asked for */
+#define COUNT_MS 30000  /* how often partitions are counted */
+#define MISSING_MS 500  /* the same, while there are none at all */
+#define MEASURE_MS 2000 /* how often their ends are asked for */
 #define TIMEOUT_MS 3000 /* of one question to the broker */
 
 struct place {
@@ -33,13 +35,16 @@ struct kafka_source {
     struct source source;
     struct kafka_config config;
     struct kafka_consumer *consumer;
+    /* Asks for the ends, and reads nothing: behind a reader's fetch, which the broker holds back until there is something to
+     * read, every question would wait for half a second. */
+    struct kafka_consumer *watcher;
     struct place *places;
     size_t n_places;
     int partitions[TOPICS];
     bool assigned;
     bool idle;         /* the last wait ended without a message */
     int64_t newest_at; /* recorded_at of the last fact handed out */
-    int64_t looked_ms;
+    int64_t counted_ms, measured_ms;
     struct source_lag lag;
     _Atomic bool woken;
     struct fact *facts;
@@ -90,7 +95,7 @@ static void add_place(struct kafka_source *s, enum event_topic topic, int partit
 static int count_partitions(struct kafka_source *s, bool *ret_more, struct err *err)
 {
     *ret_more = false;
-    s->looked_ms = monotonic_ms();
+    s->counted_ms = monotonic_ms();
     for (int t = 0; t < TOPICS; t++) {
         int n;
         int r = kafka_partitions(&s->config, event_topic_name((enum event_topic)t), TIMEOUT_MS, &n, err);
@@ -147,7 +152,7 @@ static int kafka_source_seek(struct source *source, struct readmodel *model, str
 static int look_for_more(struct kafka_source *s, struct err *err)
 {
     bool more;
-    if (monotonic_ms() - s->looked_ms < LOOK_MS / (s->n_places == 0 ? 10 : 1))
+    if (monotonic_ms() - s->counted_ms < (s->n_places == 0 ? MISSING_MS : COUNT_MS))
         return 0;
     int r = count_partitions(s, &more, err);
     return r == 0 && more ? assign(s, err) : r;
@@ -278,7 +283,7 @@ static int measure(struct kafka_source *s, struct err *err)
     for (size_t i = 0; i < s->n_places; i++) {
         struct place *p = &s->places[i];
         int64_t low;
-        int r = kafka_watermarks(s->consumer, p->at.topic, p->at.partition, TIMEOUT_MS, &low, &p->end, err);
+        int r = kafka_watermarks(s->watcher, p->at.topic, p->at.partition, TIMEOUT_MS, &low, &p->end, err);
         if (r < 0)
             return r;
         if (s->idle)
@@ -297,12 +302,16 @@ static int measure(struct kafka_source *s, struct err *err)
 static int kafka_source_lag(struct source *source, struct source_lag *ret_lag, struct err *err)
 {
     struct kafka_source *s = of(source);
-    int r = measure(s, err);
-    if (r < 0)
-        return r;
+    int r = 0;
+    if (s->idle && s->lag.records == 0) {
+        /* What was seen last holds: nothing came since. */
+    } else if (s->measured_ms == 0 || monotonic_ms() - s->measured_ms >= MEASURE_MS) {
+        r = measure(s, err);
+        s->measured_ms = monotonic_ms();
+    }
     s->lag.oldest_at = s->lag.records > 0 ? s->newest_at : 0;
     *ret_lag = s->lag;
-    return 0;
+    return r;
 }
 
 static void kafka_source_wake(struct source *source)
@@ -314,6 +323,7 @@ static void kafka_source_close(struct source *source)
 {
     struct kafka_source *s = of(source);
     kafka_consumer_free(s->consumer);
+    kafka_consumer_free(s->watcher);
     free(s->places);
     free(s->facts);
     free(s->parked);
@@ -328,15 +338,21 @@ int source_kafka_open(const struct kafka_config *config, struct source **ret_sou
         .lag = kafka_source_lag,
         .wake = kafka_source_wake,
         .close = kafka_source_close};
-    struct kafka_consumer *consumer;
+    struct kafka_consumer *consumer, *watcher;
     int r = kafka_consumer_new(config, &consumer, err);
     if (r < 0)
         return r;
+    r = kafka_consumer_new(config, &watcher, err);
+    if (r < 0) {
+        kafka_consumer_free(consumer);
+        return r;
+    }
     struct kafka_source *s = calloc(1, sizeof *s);
     INVARIANT(s != NULL);
     s->source = (struct source){.ops = &ops, .name = "kafka"};
     s->config = *config;
     s->consumer = consumer;
+    s->watcher = watcher;
     *ret_source = &s->source;
     return 0;
 }
