@@ -32,10 +32,13 @@ static const struct pg_statement statement_record = {"schema_record",
 static const struct pg_statement statement_main = {"schema_main",
     "INSERT INTO creditledger.ledger(id, name, default_floor, created_at) SELECT 1, 'main', NULL, $1"
     " WHERE NOT EXISTS (SELECT 1 FROM creditledger.ledger)"};
+/* Is it there; is it granted to role $1; may we do so? */
 static const struct pg_statement statement_read_schema = {"schema_read",
-    "SELECT pg_catalog.has_schema_privilege($1, oid, 'CREATE') AND pg_catalog.has_schema_privilege($1, oid, "
-    "'USAGE')"
-    " FROM pg_catalog.pg_namespace WHERE nspname = 'creditledger_read'"};
+    "SELECT n.oid IS NOT NULL, coalesce(pg_catalog.has_schema_privilege($1, n.oid, 'CREATE')"
+    " AND pg_catalog.has_schema_privilege($1, n.oid, 'USAGE'), false),"
+    " coalesce(pg_catalog.pg_has_role(n.nspowner, 'USAGE'),"
+    " pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE'))"
+    " FROM (SELECT 1) one LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = 'creditledger_read'"};
 static const struct pg_statement statement_role = {
     "schema_role", "SELECT r.rolname = current_user FROM pg_catalog.pg_roles r WHERE r.rolname = $1"};
 
@@ -240,17 +243,24 @@ static int make_role(struct migrating *m, const char *quoted, struct err *err)
 }
 
 /* A place for what can be made again from the journal: read models, cursors, leases. Servers make its tables and own
- * them; the schema is not theirs, because to give it away one would have to be a member of their role. */
+ * them; the schema is not theirs, because to give it away one would have to be a member of their role. Without it the
+ * journal is whole: who may not make it is told, and has migrated all the same. */
 static int set_up_read_schema(struct migrating *m, const char *quoted, struct err *err)
 {
     PGresult *result = NULL;
     pg_params_clear(&m->params);
     pg_put_str(&m->params, str_of(m->plan->runtime_role));
     int rc = pg_run(m->wire, &statement_read_schema, &m->params, &result, err);
-    bool exists = rc == 0 && PQntuples(result) > 0, granted = exists && pg_bool(result, 0, 0);
+    bool exists = rc == 0 && pg_bool(result, 0, 0), granted = rc == 0 && pg_bool(result, 0, 1);
+    bool may = rc == 0 && pg_bool(result, 0, 2);
     PQclear(result);
     if (rc != 0 || granted)
         return rc;
+    if (!may)
+        return journal_note(m->visit, m->ctx,
+            "this role may not make room for read models; as one that may: CREATE SCHEMA IF NOT EXISTS"
+            " creditledger_read; GRANT USAGE, CREATE ON SCHEMA creditledger_read TO %s",
+            quoted);
     if (!exists)
         rc = pg_exec(m->wire, "CREATE SCHEMA creditledger_read", NULL, err);
     if (rc == 0)

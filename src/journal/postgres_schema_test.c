@@ -286,6 +286,39 @@ static void the_runtime_role_keeps_read_models(void **state)
     prompt(b, sql);
 }
 
+/* An owner of the journal's schema alone migrates as ever. */
+static void an_owner_that_may_make_no_schema_is_told(void **state)
+{
+    struct base *b = *state;
+    char role[64], owner[64], url[256], sql[512];
+    snprintf(role, sizeof role, "cl_backend_app_%d", (int)getpid());
+    snprintf(owner, sizeof owner, "cl_backend_owner_%d", (int)getpid());
+    snprintf(sql, sizeof sql,
+        "CREATE ROLE %s LOGIN; CREATE ROLE %s LOGIN;"
+        " DO $$BEGIN EXECUTE format('GRANT CREATE ON DATABASE %%I TO %s', current_database()); END$$",
+        role, owner, owner);
+    prompt(b, sql);
+    postgres_testing_as(b->url, owner, url, sizeof url);
+    prompt(b, "SET client_min_messages = warning; DROP SCHEMA creditledger CASCADE");
+    assert_int_equal(migrate(b, url, NULL, false), 0);
+    snprintf(sql, sizeof sql,
+        "DO $$BEGIN EXECUTE format('REVOKE CREATE ON DATABASE %%I FROM %s', current_database()); END$$",
+        owner);
+    prompt(b, sql);
+    assert_int_equal(migrate(b, url, role, false), 0);
+    assert_noted(b, "GRANT USAGE, CREATE ON SCHEMA creditledger_read TO");
+    prompt(b, "CREATE SCHEMA creditledger_read"); /* not the owner's */
+    assert_int_equal(migrate(b, url, role, false), 0);
+    assert_noted(b, "GRANT USAGE, CREATE ON SCHEMA creditledger_read TO");
+    snprintf(sql, sizeof sql, "GRANT USAGE, CREATE ON SCHEMA creditledger_read TO %s", role);
+    prompt(b, sql);
+    assert_int_equal(migrate(b, url, role, false), 0);
+    assert_string_equal(b->notes, "");
+    snprintf(
+        sql, sizeof sql, "DROP OWNED BY %s; DROP OWNED BY %s; DROP ROLE %s, %s", owner, role, owner, role);
+    prompt(b, sql);
+}
+
 /* USAGE and SELECT are enough for all views; their functions are anybody's. */
 static void a_role_that_only_reads_reads_the_views(void **state)
 {
@@ -645,6 +678,7 @@ int main(void)
         TEST_EMPTY(the_plain_profile_has_no_functions_and_triggers),
         TEST(the_runtime_role_may_serve_and_nothing_more),
         TEST(the_runtime_role_keeps_read_models),
+        TEST(an_owner_that_may_make_no_schema_is_told),
         TEST(a_role_that_only_reads_reads_the_views),
         TEST(rights_that_serving_does_not_need_are_named),
         TEST(settings_that_lose_data_are_refused),

@@ -30,8 +30,9 @@ struct applied {
 
 struct projection {
     const char *name;
-    const char *ddl;     /* its tables */
-    const char *indexes; /* besides primary keys; NULL: none. What is built from nothing gets them when it is full */
+    const char *ddl; /* its tables */
+    const char
+        *indexes; /* besides primary keys; NULL: none. What is built from nothing gets them when it is full */
     void *(*state_new)(void);
     void (*state_free)(void *state);
     int (*load)(void *state, struct db *db, struct err *err); /* NULL: nothing is kept in memory */

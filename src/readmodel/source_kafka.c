@@ -18,7 +18,7 @@
 #define TOPICS 3
 #define SLICE_MS 50     /* a wake is noticed after that long */
 #define COUNT_MS 30000  /* how often partitions are counted */
-#define MISSING_MS 500  /* the same, while there are none at all */
+#define MISSING_MS 500  /* the same, while a topic is missing */
 #define MEASURE_MS 2000 /* how often their ends are asked for */
 #define TIMEOUT_MS 3000 /* of one question to the broker */
 
@@ -148,11 +148,19 @@ static int kafka_source_seek(struct source *source, struct readmodel *model, str
     return r == 0 ? assign(s, err) : r;
 }
 
-/* Partitions may be added while it runs, and topics made. */
+static bool topic_missing(const struct kafka_source *s)
+{
+    for (int t = 0; t < TOPICS; t++)
+        if (s->partitions[t] == 0)
+            return true;
+    return false;
+}
+
+/* Partitions may be added while it runs, and topics made, one after the other. */
 static int look_for_more(struct kafka_source *s, struct err *err)
 {
     bool more;
-    if (monotonic_ms() - s->counted_ms < (s->n_places == 0 ? MISSING_MS : COUNT_MS))
+    if (monotonic_ms() - s->counted_ms < (topic_missing(s) ? MISSING_MS : COUNT_MS))
         return 0;
     int r = count_partitions(s, &more, err);
     return r == 0 && more ? assign(s, err) : r;

@@ -43,6 +43,7 @@ struct reply {
     char reason[96];
 };
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): the type is libcurl's */
 static size_t ignore_body(char *data, size_t size, size_t n, void *ctx)
 {
     (void)data;

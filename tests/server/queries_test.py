@@ -16,12 +16,14 @@ TRANSFERS = 300
 CURRENT_FOR = 3.0  # seconds of questions under load
 
 
-def transfer(client, rng, n):
+def transfer(client, rng, key, n=None):
     source, target = rng.sample(range(WALLETS), 2)
     body = {"from": f"ext:w{source}", "to": f"ext:w{target}", "amount": rng.randint(1, 400), "currency": "USD",
-            "idempotencyKey": f"{n}", "metadata": {"n": str(n), "odd": n % 2 == 1, "three": n % 3}}
-    if n % 5 == 0:
-        body["reference"] = f"r{n % 4}"
+            "idempotencyKey": str(key)}
+    if n is not None:
+        body["metadata"] = {"n": str(n), "odd": n % 2 == 1, "three": n % 3}
+        if n % 5 == 0:
+            body["reference"] = f"r{n % 4}"
     answer = client.post("/transfers", body)
     assert answer.status in (201, 422), answer
     return answer.json(), int(answer.headers["ledger-seq"])
@@ -90,7 +92,7 @@ def right_while_moving(tap, node):
         client, rng, n = Client(node.port), random.Random(seed), seed * 1000000
         while not stop.is_set():
             n += 1
-            transfer(client, rng, n)
+            transfer(client, rng, n, n)
 
     writers = [threading.Thread(target=write, args=(i + 1,)) for i in range(3)]
     for writer in writers:
@@ -109,26 +111,26 @@ def right_while_moving(tap, node):
     stop.set()
     for writer in writers:
         writer.join()
-    tap.check("every eventual answer is right as of its seq", failures or ([] if asked > 20 else [f"only {asked} were asked for"]))
+    tap.check("every eventual answer is right as of its seq", failures or ([] if asked > 5 else [f"only {asked} were asked for"]))
 
 
-def read_what_was_written(tap, node, writer_node):
+def read_what_was_written(tap, node, writer_node, name="one process"):
     """Ledger-Min-Seq is a promise; without it a moment's patience mostly does."""
     writer, reader, rng = Client(writer_node.port), Client(node.port), random.Random(3)
     missing, fresh, rounds = [], 0, 100
     for n in range(rounds):
-        _, seq = transfer(writer, rng, 10 ** 9 + n)
+        _, seq = transfer(writer, rng, f"{name} {n} a")
         page = reader.must(200, "GET", "/transfers?limit=1", headers={"Ledger-Min-Seq": str(seq)})
         if page["transfers"][0]["seq"] < seq or page["asOfSeq"] < seq:
             missing.append(seq)
-        _, seq = transfer(writer, rng, 2 * 10 ** 9 + n)
+        _, seq = transfer(writer, rng, f"{name} {n} b")
         page = reader.must(200, "GET", "/transfers?limit=1")
         fresh += page["asOfSeq"] >= seq
         if (page["transfers"][0]["seq"] >= seq) != (page["asOfSeq"] >= seq):
             missing.append(seq)
-    tap.check("Ledger-Min-Seq shows what was written, and asOfSeq tells the truth", missing)
+    tap.check(f"{name}: Ledger-Min-Seq shows what was written, and asOfSeq tells the truth", missing)
     if node is writer_node:
-        tap.check("without it, nearly every read does", [] if fresh >= rounds * 0.9 else [f"{fresh} of {rounds}"])
+        tap.check(f"{name}: without it, nearly every read does", [] if fresh >= rounds * 0.9 else [f"{fresh} of {rounds}"])
 
 
 def without_it(tap):
@@ -155,6 +157,23 @@ def without_it(tap):
         node.stop_well()
 
 
+def beside_the_api(tap, url):
+    """A projector in a process of its own: it has its health and no ledger, and the server without one follows it."""
+    with Node("--roles", "projector", url=url) as projector, Node("--roles", "api", url=url) as node:
+        node.start()
+        projector.start()
+        client = Client(projector.port)
+        codes = [client.get(path).code() for path in ("/transfers", "/ledgers", "/accounts/ext:w0/balance")]
+        health = [client.get(path).status for path in ("/healthz", "/readyz", "/metrics", "/openapi.yaml")]
+        tap.check("a process without the API says so",
+                  [] if codes == ["role_not_here"] * 3 and health == [200] * 4 else [f"{codes} {health}"])
+        read_what_was_written(tap, node, node, "a projector of another process")
+        projector.stop_well()
+        answer = Client(node.port).get("/transfers?limit=1")
+        tap.check("which may end", [] if answer.status == 200 else [str(answer)])
+        node.stop_well()
+
+
 def main():
     tap, rng = Tap(), random.Random(11)
     with Node() as node:
@@ -162,17 +181,19 @@ def main():
         client = Client(node.port)
         open_wallets(client, WALLETS, 2000)
         for n in range(TRANSFERS):
-            transfer(client, rng, n)
+            transfer(client, rng, n, n)
         same_both_ways(tap, client, rng)
         searched(tap, client)
         read_what_was_written(tap, node, node)
         if POSTGRES:
             with Node("--roles", "api", url=node.url) as other:
                 other.start()
-                read_what_was_written(tap, other, node)
+                read_what_was_written(tap, other, node, "two servers")
                 other.stop_well()
         right_while_moving(tap, node)
         node.stop_well()
+        if POSTGRES:
+            beside_the_api(tap, node.url)
     without_it(tap)
     tap.done()
 
