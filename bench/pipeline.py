@@ -305,6 +305,7 @@ def main():
     results, sound = [], True
     try:
         run = open_accounts(setting, arguments)
+        settle(setting, time.monotonic())  # everybody is at work
         steps = [(f"{rate} asked for", rate, ["--rate", rate, "--connections", arguments.connections]) for rate in arguments.rates]
         if arguments.closed:
             steps.insert(0, ("20 clients, 10 ms", 0, ["--connections", 20, "--think-ms", 10]))
