@@ -4,8 +4,9 @@
 
 #include "kafka/client.h"
 
-#define TOPICS_MAX 16         /* that one producer sends to */
-#define FULL_WAIT_MS 20       /* between looks at a full queue */
+#define TOPICS_MAX 16   /* that one producer sends to */
+#define FULL_WAIT_MS 20 /* between looks at a full queue */
+#define SERVE_EVERY 256 /* sends, after which reports are taken: delivered messages are kept until then */
 #define FULL_GIVE_UP_MS 10000 /* a queue that does not move for so long */
 
 struct kafka_producer {
@@ -17,6 +18,7 @@ struct kafka_producer {
         rd_kafka_topic_t *topic;
     } topics[TOPICS_MAX];
     size_t n_topics;
+    unsigned sends;
     rd_kafka_resp_err_t failed; /* the first message that could not be delivered */
 };
 
@@ -27,7 +29,7 @@ static int64_t monotonic_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* Only of failures, and only within calls of the producer's own thread. */
+/* Within calls of the producer's own thread. */
 static void on_delivery(rd_kafka_t *handle, const rd_kafka_message_t *message, void *opaque)
 {
     (void)handle;
@@ -144,8 +146,11 @@ int kafka_send(struct kafka_producer *p, const struct kafka_message *m, struct e
     for (;;) {
         /* Success takes the headers over. */
         rd_kafka_error_t *error = produce(p, topic, m, headers);
-        if (error == NULL)
+        if (error == NULL) {
+            if (++p->sends % SERVE_EVERY == 0)
+                rd_kafka_poll(p->client.handle, 0);
             return 0;
+        }
         int64_t now = monotonic_ms();
         since = since == 0 ? now : since;
         bool full = rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR__QUEUE_FULL;

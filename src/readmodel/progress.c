@@ -240,7 +240,7 @@ void progress_mark(struct progress *p, uint32_t ledger, const struct fact *fact)
         l->most_seq = fact->seq;
         l->changed = true;
     }
-    if (fact->seq == l->seq + 1 && r->seen == r->facts)
+    if (fact->seq == l->seq + 1)
         advance(p, ledger);
 }
 

@@ -102,7 +102,7 @@ def listed(client, wanted):
     """The records with these ids, page by page, newest first."""
     found, cursor = {}, ""
     while wanted - found.keys():
-        page = client.must(200, "GET", f"/transfers?limit=1000{cursor}")
+        page = client.must(200, "GET", f"/transfers?limit=1000&consistency=strong{cursor}")
         found.update((t["transferId"], t) for t in page["transfers"])
         if "cursor" not in page:
             break

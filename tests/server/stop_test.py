@@ -62,7 +62,7 @@ def check_there(tap, node, ids, records):
         client = Client(node.port)
         found, cursor = set(), ""
         while True:
-            page = client.must(200, "GET", f"/transfers?limit=1000{cursor}")
+            page = client.must(200, "GET", f"/transfers?limit=1000&consistency=strong{cursor}")
             found |= {t["transferId"] for t in page["transfers"]}
             if "cursor" not in page:
                 break
