@@ -128,10 +128,10 @@ const struct command_spec cmd_migrate = {
         "\n"
         "Over PostgreSQL: schema creditledger of the database in the URL, in one transaction, as a role that "
         "owns\n"
-        "it or may create it. --runtime-role makes and grants a role that may select and insert and nothing\n"
-        "more: let servers connect as that one. --plain leaves triggers and functions out, for databases "
-        "that\n"
-        "have none (docs/scaling.md says what is then no longer enforced by the database).",
+        "it or may create it. --runtime-role makes and grants a role that may select and insert there and\n"
+        "nothing more, and that keeps read models in schema creditledger_read: let servers connect as that\n"
+        "one. --plain leaves triggers and functions out, for databases that have none (docs/scaling.md says\n"
+        "what is then no longer enforced by the database).",
     .options = options,
     .run = run,
 };
