@@ -6,8 +6,8 @@
  *   relay.c    the thread: lease, waking, failing and recovering
  *   replay.c, status.c  what the command line asks for
  */
-#ifndef CREDITLEDGER_RELAY_INTERNAL_H
-#define CREDITLEDGER_RELAY_INTERNAL_H
+#ifndef CREDITLEDGER_RELAY_RELAY_INTERNAL_H
+#define CREDITLEDGER_RELAY_RELAY_INTERNAL_H
 
 #include "db/lease.h"
 #include "events/event.h"
