@@ -27,6 +27,18 @@ static void bash_values(const char *values)
         put_words("COMPREPLY=($(compgen -W '", values, "' -- \"$cur\")); return");
 }
 
+/* "status|check [ID]" has words to choose from, each printed behind a blank; "FILE" has none: false. */
+static bool positional_words(const struct command_spec *c)
+{
+    size_t len = strcspn(c->positional, " ");
+    if (memchr(c->positional, '|', len) == NULL)
+        return false;
+    putchar(' ');
+    for (size_t i = 0; i < len; i++)
+        putchar(c->positional[i] == '|' ? ' ' : c->positional[i]);
+    return true;
+}
+
 static void bash_command(const struct command_spec *c)
 {
     printf("    %s)\n        case \"$prev\" in\n", c->name);
@@ -39,9 +51,9 @@ static void bash_command(const struct command_spec *c)
     printf("        esac\n        words='");
     for (const struct option_spec *o = c->options; o->name != NULL; o++)
         printf("--%s ", o->name);
-    printf("--help%s'\n", strcmp(c->name, "completion") == 0 ? " bash zsh" : "");
-    printf("        file_arguments=%d ;;\n",
-        strcmp(c->name, "completion") != 0 && strcmp(c->positional, "FILE") == 0);
+    printf("--help");
+    (void)positional_words(c);
+    printf("'\n        file_arguments=%d ;;\n", strcmp(c->positional, "FILE") == 0);
 }
 
 static void bash_script(const struct command_spec *commands)
@@ -115,10 +127,13 @@ static void zsh_script(const struct command_spec *commands)
         for (const struct option_spec *o = c->options; o->name != NULL; o++)
             zsh_option(o);
         printf("                '--help[print help and exit]'");
-        if (strcmp(c->name, "completion") == 0)
-            printf(" \\\n                '1:shell:(bash zsh)'");
-        else if (c->positional_max > 0)
+        if (strchr(c->positional, '|') != NULL) {
+            printf(" \\\n                '1:word:(");
+            (void)positional_words(c);
+            printf(")'");
+        } else if (c->positional_max > 0) {
             printf(" \\\n                '*:%s:_files'", c->positional);
+        }
         printf(" ;;\n");
     }
     printf("    esac\n}\n"

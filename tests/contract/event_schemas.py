@@ -15,6 +15,7 @@ import yaml
 
 from tap import SOURCE, read, skip_all
 
+TRACE = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}
 VENV = os.path.join(SOURCE, "build-tools", "venv")
 for directory in glob.glob(os.path.join(VENV, "lib", "python3*", "site-packages")):
     site.addsitedir(directory)
@@ -70,3 +71,19 @@ class EventSchemas:
         if (data["ledger"], data["seq"], data.get("leg")) != (name, int(seq), leg and int(leg)):
             found.append(f"{headers['ce_id']} is not the id of {data['ledger']}:{data['seq']}:{data.get('leg')}")
         return found
+
+
+def make_all_types(client):
+    """At least one event of each type, with and without what may be missing."""
+    client.must(201, "POST", "/accounts", {"currency": "USD", "type": "wallet", "externalId": "alice", "name": "Alice",
+                                           "metadata": {"plan": "pro"}}, TRACE)
+    client.must(201, "POST", "/accounts", {"currency": "USD", "externalId": "bob"})
+    client.must(201, "POST", "/accounts/ext:alice/credits", {"amount": 5000})
+    transfer = {"from": "ext:alice", "to": "ext:bob", "amount": 1500, "currency": "USD"}
+    first = client.must(201, "POST", "/transfers", {**transfer, "idempotencyKey": "17", "reference": "17", "metadata": {"a": 1}}, TRACE)
+    client.must(422, "POST", "/transfers", {**transfer, "amount": 99999})
+    client.must(201, "POST", f"/transfers/{first['transferId']}/reverse", {"amount": 500})
+    client.must(200, "PATCH", "/accounts/ext:alice", {"name": "Alice B.", "metadata": {}})
+    client.must(200, "PATCH", "/accounts/ext:alice", {"status": "frozen"})
+    client.must(201, "POST", "/transactions", {"postings": [
+        {"debit": "@world", "credit": "ext:bob", "amount": n, "currency": "USD"} for n in (1, 2)]})

@@ -9,12 +9,11 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from event_schemas import EventSchemas  # noqa: E402
+from event_schemas import EventSchemas, make_all_types  # noqa: E402
 from live import Client, Node  # noqa: E402
 from tap import SOURCE, Skip, Tap, read  # noqa: E402
 
 PARSER = os.path.join(SOURCE, "build-tools", "asyncapi", "node_modules")
-TRACE = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}
 
 
 def check_schemas(tap, schemas):
@@ -82,22 +81,6 @@ def check_parser(tap):
                                os.path.join(SOURCE, "api/asyncapi.yaml")], capture_output=True, text=True,
                               env={**os.environ, "NODE_PATH": PARSER}, timeout=120, check=False)
         assert done.returncode == 0 and done.stdout == "" and "4 channels" in done.stderr, done.stdout + done.stderr
-
-
-def make_all_types(client):
-    """At least one event of each type, with and without what may be missing."""
-    client.must(201, "POST", "/accounts", {"currency": "USD", "type": "wallet", "externalId": "alice", "name": "Alice",
-                                           "metadata": {"plan": "pro"}}, TRACE)
-    client.must(201, "POST", "/accounts", {"currency": "USD", "externalId": "bob"})
-    client.must(201, "POST", "/accounts/ext:alice/credits", {"amount": 5000})
-    transfer = {"from": "ext:alice", "to": "ext:bob", "amount": 1500, "currency": "USD"}
-    first = client.must(201, "POST", "/transfers", {**transfer, "idempotencyKey": "17", "reference": "17", "metadata": {"a": 1}}, TRACE)
-    client.must(422, "POST", "/transfers", {**transfer, "amount": 99999})
-    client.must(201, "POST", f"/transfers/{first['transferId']}/reverse", {"amount": 500})
-    client.must(200, "PATCH", "/accounts/ext:alice", {"name": "Alice B.", "metadata": {}})
-    client.must(200, "PATCH", "/accounts/ext:alice", {"status": "frozen"})
-    client.must(201, "POST", "/transactions", {"postings": [
-        {"debit": "@world", "credit": "ext:bob", "amount": n, "currency": "USD"} for n in (1, 2)]})
 
 
 def check_server(tap, schemas):

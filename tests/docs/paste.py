@@ -2,31 +2,34 @@
 is printed with what the document says.
 
 Blocks marked `bash` are commands; a block marked `text` right behind one is what they print, and without one they print
-nothing. Ids and times differ each time: the first id becomes <id 1>, and so on, on both sides.
+nothing. Ids and times differ each time: the first id becomes <id 1>, and so on, on both sides; so do hashes.
 """
 import os
 import re
 import subprocess
 import tempfile
 
+from server import free_port
 from tap import BUILD, SOURCE
 
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 HASH = re.compile(r"\b[0-9a-f]{64}\b")
+PORT = re.compile(r"(localhost|127\.0\.0\.1):(4\d\d\d)\b")
 BASH = ("bash", "--norc", "--noprofile")
 
 
 class Names:
-    """The same id gets the same name."""
+    """The same id gets the same name, and the same hash."""
 
     def __init__(self):
-        self.seen = {}
+        self.seen, self.hashes = {}, {}
 
     def normal(self, text):
         text = ID.sub(lambda m: self.seen.setdefault(m[0], f"<id {len(self.seen) + 1}>"), text)
-        return HASH.sub("<hash>", TIME.sub("<time>", text)).strip()
+        text = HASH.sub(lambda m: self.hashes.setdefault(m[0], f"<hash {len(self.hashes) + 1}>"), text)
+        return TIME.sub("<time>", text).strip()
 
 
 def steps(text):
@@ -56,15 +59,19 @@ def paste(bash, commands):
 
 
 def run(text, port, shell=BASH):
-    """(commands, expected output or None, what was printed) of each step; `shell` starts a bash."""
+    """(commands, expected output or None, what was printed) of each step; `shell` starts a bash. Port 4000 is that of the server
+    that runs already; other ports are for servers that the document starts itself."""
+    ports = {"4000": port}
     with tempfile.TemporaryDirectory() as fresh:
         environment = {"PATH": f"{BUILD}:/usr/local/bin:/usr/bin:/bin", "HOME": fresh, "LANG": "C.UTF-8"}
         bash = subprocess.Popen(list(shell), cwd=fresh, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                 stderr=subprocess.STDOUT)
         try:
             for commands, expected in steps(text):
-                printed = paste(bash, re.sub(r"(localhost|127\.0\.0\.1):4000", rf"\1:{port}", commands))
-                yield commands, expected, printed.replace(f":{port}", ":4000")
+                printed = paste(bash, PORT.sub(lambda m: f"{m[1]}:{ports.setdefault(m[2], free_port())}", commands))
+                for told, real in ports.items():
+                    printed = printed.replace(f":{real}", f":{told}")
+                yield commands, expected, printed
         finally:
             bash.stdin.close()
             bash.wait(timeout=60)

@@ -7,10 +7,12 @@ import re
 import subprocess
 import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(HERE, "..", "support"), os.path.join(HERE, "..", "contract")]
 import kafka  # noqa: E402
 import postgres  # noqa: E402
-from fleet import Fleet, need_roles  # noqa: E402
+from event_schemas import EventSchemas, make_all_types  # noqa: E402
+from fleet import TOPICS, Fleet, need_roles  # noqa: E402
 from live import Client, open_wallets, setting  # noqa: E402
 from tap import SOURCE, Tap, read, skip_all  # noqa: E402
 
@@ -20,10 +22,11 @@ kafka.need_shared()
 PYTHON = os.path.join(SOURCE, "build-tools", "venv", "bin", "python3")
 if subprocess.run([PYTHON, "-c", "import kafka"], capture_output=True, check=False).returncode != 0:
     skip_all("kafka-python is not installed: ./dev test does it (tests/requirements.txt)")
-TRANSFERS = setting("CREDITLEDGER_TEST_CONSUMER_TRANSFERS", 5000)
+TRANSFERS = setting("CREDITLEDGER_TEST_CONSUMER_TRANSFERS", 2000)
 
 
 def post(client):
+    make_all_types(client)
     wallets = 20
     open_wallets(client, wallets, 10_000)
     batch = [{"from": f"ext:w{i % wallets}", "to": f"ext:w{(i + 1 + i % 7) % wallets}", "amount": 1 + i % 50, "currency": "USD",
@@ -52,6 +55,16 @@ def check_lines(tap):
         assert len(code) <= 33, len(code)
         body = program[program.index("consumer = "):].strip()
         assert body in read("docs/consumers.md")
+
+
+def check_messages(tap, fleet, name, replayed):
+    schemas, types, wrong = EventSchemas(), set(), []
+    for topic in TOPICS:
+        for message in fleet.messages(topic):
+            types.add(message.headers["ce_type"])
+            wrong += schemas.message_problems(message)
+            replayed -= message.headers.get("ce_replay") == "true"
+    tap.check(name, [*wrong[:10], *(types ^ set(schemas.files)), *(["replayed ones bear a header"] if replayed else [])])
 
 
 def check_kcat(tap, fleet):
@@ -85,12 +98,15 @@ def main():
             assert done.returncode == 0, done.stderr
             assert sorted(done.stdout.splitlines()) == sorted(by_sql(fleet).splitlines()) and "order-36" in done.stdout
         check_kcat(tap, fleet)
+        check_messages(tap, fleet, "every message is as its schema says", 0)
         with tap.point("it drops what is delivered twice"):
             before = done.stdout
             again = fleet.run("relay", "replay", "--after", "0", *fleet.options)
             assert again.returncode == 0, again.stdout + again.stderr
             done = spending(fleet)
             assert done.returncode == 0 and done.stdout == before, done.stdout[:300] + done.stderr
+        events = int(fleet.sql("SELECT count(*) FROM entry")) + int(fleet.sql("SELECT count(*) FROM journal"))
+        check_messages(tap, fleet, "so is every message of a replay, which bears a header", events)
         with tap.point("it sees that something is missing"):
             account = fleet.sql("SELECT uuid(id_high, number, id_low) FROM account WHERE number = 1")
             entry = '{"accountId":"%s","version":999999,"change":-1,"kind":"transfer"}' % account
