@@ -83,6 +83,8 @@ def environment(program):
         if not argument:
             means, default = means + "; 1 switches it on", ""
         out += ["", *textwrap.wrap(f"{flag}: {means}", 110, initial_indent="# ", subsequent_indent="# "), f"#{name}={default}"]
+    out += ["", "# Traces go to a collector of OpenTelemetry, if one is named: see docs/tracing.md.",
+            "#OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318"]
     return "\n".join(out) + "\n"
 
 

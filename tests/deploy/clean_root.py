@@ -6,7 +6,8 @@ it make namespaces are enough.
         with root.booted() as machine:
             machine.run("systemctl", "is-active", "creditledger")
 
-debootstrap's result is kept in build-tools/. What is started in here ends with the test.
+It is of the release that runs here, so that what is built here fits, or of another that is named. debootstrap's result is kept in
+build-tools/. What is started in here ends with the test.
 """
 import contextlib
 import os
@@ -18,8 +19,7 @@ import time
 
 from tap import SOURCE
 
-SUITE = "bookworm"
-KEPT = os.path.join(SOURCE, "build-tools", f"debian-{SUITE}.tar")
+DEBIAN_12 = "bookworm"
 # In the machine's new namespaces, before its systemd takes over.
 BOOT = """
 set -e
@@ -59,31 +59,44 @@ def run(*command, check=True, **more):
     return done
 
 
-def prepare():
-    """debootstrap's result, made once."""
+def running_release():
+    """Its code name, and what else debootstrap has to be told."""
+    with open("/etc/os-release", encoding="utf-8") as file:
+        told = dict(line.strip().split("=", 1) for line in file if "=" in line)
+    name, family = told.get("VERSION_CODENAME", ""), told.get("ID", "")
+    if not name or family not in ("debian", "ubuntu"):
+        raise Unavailable("this is neither Debian nor Ubuntu")
+    return name.strip('"'), ["--components=main,universe"] if family == "ubuntu" else []
+
+
+def prepare(release):
+    """The path of debootstrap's result, which is made once."""
     if os.geteuid() != 0:
         raise Unavailable("only root can make a clean root")
-    if os.path.exists(KEPT):
-        return
+    name, options = (release, []) if release else running_release()
+    kept = os.path.join(SOURCE, "build-tools", f"debian-{name}.tar")
+    if os.path.exists(kept):
+        return kept
     if not shutil.which("debootstrap"):
         raise Unavailable("debootstrap is not installed")
-    os.makedirs(os.path.dirname(KEPT), exist_ok=True)
+    os.makedirs(os.path.dirname(kept), exist_ok=True)
     with tempfile.TemporaryDirectory() as directory:
-        made = run("debootstrap", "--variant=minbase", SUITE, directory, check=False)
+        made = run("debootstrap", "--variant=minbase", *options, name, directory, check=False)
         if made.returncode != 0:
             raise Unavailable("debootstrap failed, is there a way to the archive? " + made.stdout.strip().splitlines()[-1])
-        part = f"{KEPT}.{os.getpid()}"
+        part = f"{kept}.{os.getpid()}"
         run("tar", "-C", directory, "-cf", part, ".")
-        os.rename(part, KEPT)
+        os.rename(part, kept)
+    return kept
 
 
 class CleanRoot:
-    def __init__(self):
-        prepare()
+    def __init__(self, release=None):
+        kept = prepare(release)
         self.path = tempfile.mkdtemp(prefix="creditledger-root-")
         os.chmod(self.path, 0o755)
         self.updated = False
-        run("tar", "-C", self.path, "-xf", KEPT)
+        run("tar", "-C", self.path, "-xf", kept)
         shutil.copy("/etc/resolv.conf", self.path + "/etc/resolv.conf")
 
     def __enter__(self):

@@ -13,11 +13,11 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "support"), os.path.join(HERE, "..", "docs"), HERE]
 import paste  # noqa: E402
-from clean_root import CleanRoot, Unavailable  # noqa: E402
+from clean_root import DEBIAN_12, CleanRoot, Unavailable  # noqa: E402
 from tap import SOURCE, Skip, Tap, read, skip_all  # noqa: E402
 
 DOCKERFILE = "deploy/docker/Dockerfile"
-BASE = "debian:12-slim"  # CleanRoot is its like
+BASE = "debian:12-slim"  # a clean root is its like
 
 
 def instructions(text):
@@ -138,7 +138,7 @@ def main():
     tap = Tap()
     found = stages(read(DOCKERFILE))
     try:
-        with CleanRoot() as first, CleanRoot() as second:
+        with CleanRoot(DEBIAN_12) as first, CleanRoot(DEBIAN_12) as second:
             done = {}
             with tap.point("every step works"):
                 assert [base for _, base, _ in found[1:]] == [BASE, BASE], found
