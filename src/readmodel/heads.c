@@ -217,6 +217,8 @@ static int by_number(const void *a, const void *b, void *ctx)
 int heads_flush(struct heads *h, struct db *db, struct err *err)
 {
     struct rows rows;
+    if (h->n_changed == 0)
+        return 0;
     rows_init(&rows);
     /* In the table's order: neighbours share a page. */
     qsort_r(h->changed, h->n_changed, sizeof *h->changed, by_number, h->young);
