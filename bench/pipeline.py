@@ -8,6 +8,9 @@ acknowledged, p95 of the lag stays under the bound, and the read model is level 
 
 --database postgres: PostgreSQL, Kafka, and a process each for api, relay and projector. --database sqlite: the embedded default,
 one process. Prints a table; --json also writes everything. Exits 1 if something is wrong, not if a rate is not sustained.
+
+Where others use the machine too, rates and lags say little: "us" is processor time a transfer, by process, PostgreSQL's by whom
+it works for. --warm first sends the lowest rate for a while, not counted: Kafka's compiler has most to do at the start.
 """
 import argparse
 import contextlib
@@ -41,6 +44,8 @@ def parse():
     parser.add_argument("--seconds", type=int, default=15, help="at each rate")
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--accounts", type=int, default=1000)
+    parser.add_argument("--warm", type=int, default=0, metavar="SECONDS")
+    parser.add_argument("--on", action="store_true", help="go on after a rate that is not sustained")
     parser.add_argument("--lag-ms", type=float, default=100.0, help="the bound of the lag's p95")
     parser.add_argument("--closed", action="store_true", help="one more part: 20 clients with 10 ms of thinking time")
     parser.add_argument("--dir", help="sqlite: where the database is made, and removed")
@@ -104,6 +109,9 @@ class Embedded:
     def roots(self):
         return {"server": self.node.process.pid}
 
+    def backends(self):
+        return {}
+
     def reader(self):
         return SqliteReader(os.path.join(self.directory, "data", "ledger-read.db"))
 
@@ -113,6 +121,11 @@ class Embedded:
     def close(self):
         self.node.__exit__()
         shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def named(url, name):
+    """The same database, for one whose backends are to be told from others'."""
+    return f"{url}{'&' if '?' in url else '?'}application_name={name}"
 
 
 class Production:
@@ -129,7 +142,7 @@ class Production:
         self.nodes = {}
         for role in ("api", "relay", "projector"):
             more = [] if role == "api" else ["--kafka-brokers", self.broker.address]
-            node = self.stack.enter_context(Node("--roles", role, *more, url=self.url))
+            node = self.stack.enter_context(Node("--roles", role, *more, url=named(self.url, role)))
             node.start()
             self.nodes[role] = node
         self.port = self.nodes["api"].port
@@ -137,6 +150,17 @@ class Production:
     def roots(self):
         return {role: node.process.pid for role, node in self.nodes.items()} | {
             "PostgreSQL": self.cluster.process.pid, "Kafka": self.broker.process.pid}
+
+    def backends(self):
+        """{whom it works for: processor seconds}; what is no backend (checkpoints, WAL) is "itself"."""
+        import postgres
+        rows = self.cluster.sql("SELECT pid, application_name FROM pg_stat_activity WHERE backend_type = 'client backend'")
+        names = {int(row.split("|")[0]): row.split("|")[1] for row in rows.split()}
+        seconds = dict.fromkeys((*self.nodes, "itself"), 0.0)
+        for pid in descendants(self.cluster.process.pid):
+            who = names.get(pid, "itself")
+            seconds[who if who in self.nodes else "itself"] += cpu_seconds([pid])
+        return seconds
 
     def reader(self):
         return PostgresReader(self.url)
@@ -244,6 +268,7 @@ def part(setting, arguments, name, rate, options):
             break
     roots = setting.roots() | {"load": client.pid}
     before = {who: cpu_seconds(descendants(pid)) for who, pid in roots.items()}
+    backends = setting.backends()
     own = time.process_time()
     probe = Probe(setting)
     probe.start()
@@ -254,6 +279,7 @@ def part(setting, arguments, name, rate, options):
     lags = probe.finish()
     took = time.monotonic() - began
     after = {who: cpu_seconds(descendants(pid)) for who, pid in roots.items()}
+    backends = {f"PostgreSQL for {who}": at - backends[who] for who, at in setting.backends().items()}
     memory = {who: memory_kib(descendants(pid)) // 1024 for who, pid in roots.items()}
     ended = time.monotonic()
     out, errors = client.communicate()
@@ -264,10 +290,12 @@ def part(setting, arguments, name, rate, options):
     level = settle(setting, ended)
     sustained = sound and posted >= 0.97 * (rate or 0) and bool(lag) and lag["p95"] <= arguments.lag_ms and level <= LEVEL_SECONDS
     cpu = {who: round((after[who] - before[who]) / took, 3) for who in roots} | {"probe": round((time.process_time() - own) / took, 3)}
+    each = {who: after[who] - before[who] for who in roots if who not in ("load", "PostgreSQL")} | backends
+    each = {who: round(seconds / max(posted * arguments.seconds, 1) * 1e6, 1) for who, seconds in each.items()}
     if errors.strip():
         print("  " + errors.strip()[:500], file=sys.stderr)
     return {"name": name, "rate": rate, "transfersPerSecond": posted, "latencyMs": result.get("latencyMs", {}), "lagMs": lag,
-            "probes": len(lags), "cpu": cpu, "memoryMiB": memory, "levelAfterSeconds": round(level, 2), "sound": sound, "sustained": sustained}
+            "probes": len(lags), "cpu": cpu, "usATransfer": each, "memoryMiB": memory, "levelAfterSeconds": round(level, 2), "sound": sound, "sustained": sustained}
 
 
 def settle(setting, since):
@@ -285,7 +313,8 @@ def show(result):
     print(f"{result['name']:24}{result['transfersPerSecond']:10.0f}/s  POST p50 {post.get('p50', 0):.2f} p95 {post.get('p95', 0):.2f} "
           f"p99 {post.get('p99', 0):.2f} ms  lag p50 {lag.get('p50', 0):.1f} p95 {lag.get('p95', 0):.1f} p99 {lag.get('p99', 0):.1f} "
           f"max {lag.get('max', 0):.1f} ms  {'sustained' if result['sustained'] else 'NOT SUSTAINED'}\n"
-          f"{'':24}cores: {cpu}; memory {sum(v for k, v in result['memoryMiB'].items() if k != 'load')} MiB: {result['memoryMiB']}", flush=True)
+          f"{'':24}cores: {cpu}; memory {sum(v for k, v in result['memoryMiB'].items() if k != 'load')} MiB: {result['memoryMiB']}\n"
+          f"{'':24}us a transfer: {', '.join(f'{who} {us:.0f}' for who, us in result['usATransfer'].items())}", flush=True)
 
 
 def open_accounts(setting, arguments):
@@ -309,11 +338,14 @@ def main():
         steps = [(f"{rate} asked for", rate, ["--rate", rate, "--connections", arguments.connections]) for rate in arguments.rates]
         if arguments.closed:
             steps.insert(0, ("20 clients, 10 ms", 0, ["--connections", 20, "--think-ms", 10]))
+        if arguments.warm:
+            load(setting, arguments, ["--rate", arguments.rates[0], "--connections", arguments.connections, "--reuse", run, "--seconds",
+                                      arguments.warm]).communicate("\n")
         for name, rate, options in steps:
             options = [*options, "--reuse", run]
             results.append(part(setting, arguments, name, rate, options))
             show(results[-1])
-            if not results[-1]["sustained"]:
+            if not results[-1]["sustained"] and not arguments.on:
                 break
         done = setting.check()
         print(done.stdout.strip() or done.stderr.strip())
