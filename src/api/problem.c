@@ -104,7 +104,8 @@ void problem_of_record(const struct record *record, struct arena *arena, struct 
     const struct entry *entry = &record->entries[0];
     int64_t available = amounts_available(entry->after, entry->side);
     ret_problem->account = &entry->account_id;
-    ret_problem->has_available = true;
+    /* Of a reversal it is not the account that falls short: what the account has says nothing of what is left. */
+    ret_problem->has_available = record->refusal != REFUSAL_REVERSAL_EXCEEDS;
     ret_problem->available_minor = available;
     ret_problem->detail = declined_detail(record, entry, available, arena);
 }
