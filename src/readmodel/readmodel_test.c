@@ -554,7 +554,6 @@ static void test_parked_bytes(void **state)
     good(readmodel_apply(m, NULL, 0, &poison, 1, &applied, &err), &err);
     arena_init(&arena, 0);
     good(readmodel_parked(m, 0, 10, &arena, &parked, &n, &err), &err);
-    assert_int_equal(n, 1);
     CHECK_STR("key", parked[0].key, STR("\xef\xbf\xbd\xef\xbf\xbdk\xef\xbf\xbd"));
     CHECK_STR("type", parked[0].type,
         STR("a\xef\xbf\xbd"
