@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/instant.h"
+#include "db/postgres_url.h"
 #include "readmodel/projector_internal.h"
 #include "telemetry/log.h"
 #include "telemetry/metrics.h"
@@ -25,6 +26,7 @@
 #define GAP_PAUSE_MS 1000
 #define MEASURE_US 1000000 /* how often lag and parked messages are counted */
 #define NAMES 64           /* ledgers of a batch that are remembered as told */
+#define CONFLICTS_MAX 20   /* in a row: that is nobody else's turn, it is something that will not go away */
 
 struct projector {
     struct projector_config config;
@@ -47,6 +49,7 @@ struct projector {
     int64_t gap_offset;
     int64_t renewed_us, switch_looked_us, measured_us;
     int pause_ms;
+    unsigned conflicts; /* in a row */
 };
 
 /* --- state -------------------------------------------------------------------------------------------------- */
@@ -392,7 +395,8 @@ static int step(struct projector *p, struct err *err)
 static void recover(struct projector *p, int code, const struct err *err)
 {
     let_go(p);
-    if (code == ERR_CONFLICT) { /* another one projects, or another generation is live: neither is a fault */
+    /* Another one projects, or another generation is live: neither is a fault. */
+    if (code == ERR_CONFLICT && ++p->conflicts <= CONFLICTS_MAX) {
         p->renewed_us = 0;
         p->pause_ms = PAUSE_FIRST_MS;
     } else {
@@ -420,7 +424,7 @@ static void *projector_main(void *arg)
         if (r != 0)
             recover(p, r, &err);
         else
-            p->pause_ms = 0;
+            p->pause_ms = p->conflicts = 0;
     }
     struct err err = {0};
     if (p->control != NULL)
@@ -442,18 +446,24 @@ static void projector_free(struct projector *p)
     free(p);
 }
 
+/* A server that is away comes back, a disk is made room on: the thread tries until then. A path that cannot be opened stays. */
+static bool passes(int code, const char *url)
+{
+    return code == ERR_TIMEOUT || code == ERR_BUSY || code == ERR_FULL ||
+           (code == ERR_IO && postgres_url(url));
+}
+
 static int start(struct projector *p, struct err *err)
 {
     const struct readmodel_options options = {.create = true, .pooled = p->config.pooled};
-    struct readmodel *model;
+    struct readmodel *model = NULL;
     int r = open_control(p, err);
     if (r == 0)
         r = readmodel_open(p->config.read_url, &options, &model, err);
     /* A format of another version is told by the thread, until a rebuild has made this one's. */
-    if (r != 0 && r != ERR_UNSUPPORTED)
+    if (r != 0 && r != ERR_UNSUPPORTED && !passes(r, p->config.read_url))
         return err_wrap(err, "the read model");
-    if (r == 0)
-        readmodel_close(model);
+    readmodel_close(model);
     p->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (p->stop_fd < 0 || pthread_create(&p->thread, NULL, projector_main, p) != 0)
         return err_set(err, ERR_IO, "cannot start a thread");

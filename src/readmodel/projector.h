@@ -26,7 +26,8 @@ struct projector_config {
     void *ctx;
 };
 
-/* A read model that is not there is made. Fails if it cannot be opened now. */
+/* A read model that is not there is made. Fails if it cannot be opened as things are; one that is only away now (a server
+ * that does not answer, a full disk) is tried on the thread, and PROJECTOR_FAILING until it is back: who posts may start. */
 MUST_CHECK int projector_start(
     const struct projector_config *config, struct projector **ret_projector, struct err *err);
 void projector_stop(struct projector *projector); /* after the batch at hand; NULL is fine */
@@ -74,6 +75,16 @@ struct replay_report {
 MUST_CHECK int projector_replay(const struct projector_config *config, int64_t id,
     void (*visit)(void *ctx, const struct parked *parked, const char *reason), /* NULL: it was applied */
     void *ctx, struct replay_report *ret_report, struct err *err);
+
+/*
+ * The read model up to record `seq` of the ledger: by whoever projects, or here, from the journal, if nobody does. What
+ * was erased up to there is then neither in its tables nor in its files; over PostgreSQL dead rows are VACUUM's. What
+ * rebuilds left behind is dropped. ERR_NOT_FOUND: there is no read model. ERR_TIMEOUT after PROJECTOR_CATCH_UP_MS;
+ * ERR_CORRUPT: a gap is in the way.
+ */
+#define PROJECTOR_CATCH_UP_MS 60000
+MUST_CHECK int projector_catch_up(
+    const struct projector_config *config, struct str ledger, uint64_t seq, struct err *err);
 
 /*
  * Builds a new generation from the journal beside the live one, and switches over. Progress: records done, and how many

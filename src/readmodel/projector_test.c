@@ -125,6 +125,41 @@ static void test_takes_over(void **state)
     stage_free(s);
 }
 
+/* Whoever posts may start while the read model's server is away; a path where there can be none is told at once. */
+static void test_away(void **state)
+{
+    (void)state;
+    struct stage *s = stage_new(10);
+    struct projector_state shown;
+    struct projector *p;
+    struct err err = {0};
+    s->config.read_url = "postgres://nobody@127.0.0.1:1/none";
+    p = stage_start(s);
+    stage_wait_for_phase(p, PROJECTOR_FAILING, &shown);
+    assert_non_null(strstr(shown.detail, "refused"));
+    projector_stop(p);
+    s->config.read_url = "sqlite:/nowhere/at/all.db";
+    CHECK("refused", projector_start(&s->config, &p, &err) != 0);
+    stage_free(s);
+}
+
+/* A row that the tables do not take is a conflict for the database; that it never goes away is told all the same. */
+static void test_lasting_conflict(void **state)
+{
+    (void)state;
+    struct stage *s = stage_new(50);
+    struct projector_state shown;
+    struct readmodel *m;
+    struct err err = {0};
+    good(readmodel_open(s->read_url, &(struct readmodel_options){.create = true}, &m, &err), &err);
+    readmodel_close(m);
+    stage_sql(s, "CREATE UNIQUE INDEX in_the_way ON @day (ledger)");
+    struct projector *p = stage_start(s);
+    stage_wait_for_phase(p, PROJECTOR_FAILING, &shown);
+    projector_stop(p);
+    stage_free(s);
+}
+
 /* What is missing shows; nothing goes past it; a rebuild beside the stopped projector heals it. */
 static void test_gap(void **state)
 {
@@ -252,6 +287,8 @@ int main(void)
         cmocka_unit_test(test_lost),
         cmocka_unit_test(test_follows),
         cmocka_unit_test(test_takes_over),
+        cmocka_unit_test(test_away),
+        cmocka_unit_test(test_lasting_conflict),
         cmocka_unit_test(test_gap),
         cmocka_unit_test(test_rebuild_beside),
         cmocka_unit_test(test_cancelled),

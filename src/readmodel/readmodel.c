@@ -2,6 +2,7 @@
 #include "readmodel/readmodel.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/instant.h"
@@ -244,15 +245,36 @@ static int64_t now(void)
     return (int64_t)t.tv_sec * MICROS_PER_SECOND + t.tv_nsec / 1000;
 }
 
+/* A key and a header are anybody's bytes, and PostgreSQL takes nothing but UTF-8 without NUL: what is none becomes U+FFFD. */
+static struct db_value text_of(struct str s, struct arena *arena)
+{
+    if (s.data == NULL || (memchr(s.data, '\0', s.len) == NULL && str_utf8_valid(s)))
+        return db_text(s);
+    struct strbuf b;
+    strbuf_init(&b);
+    for (size_t i = 0; i < s.len;) {
+        size_t n = 1;
+        while (n < 4 && n < s.len - i && !str_utf8_valid((struct str){s.data + i, n}))
+            n++;
+        bool valid = s.data[i] != '\0' && str_utf8_valid((struct str){s.data + i, n});
+        strbuf_str(&b, valid ? (struct str){s.data + i, n} : STR("\xef\xbf\xbd"));
+        i += valid ? n : 1;
+    }
+    struct db_value value = db_text(arena_str(arena, strbuf_view(&b)));
+    strbuf_fini(&b);
+    return value;
+}
+
 static void park(struct applying *a, const struct parked *p)
 {
+    struct arena *arena = &a->parked.arena;
     struct db_value *v = rows_next(&a->parked, 10);
     *v++ = db_int(++a->m->next_parked);
-    *v++ = db_text(p->topic);
-    *v++ = db_text(p->key);
-    *v++ = db_text(p->type);
+    *v++ = text_of(p->topic, arena);
+    *v++ = text_of(p->key, arena);
+    *v++ = text_of(p->type, arena);
     *v++ = db_bytes(p->payload.data, p->payload.len);
-    *v++ = db_text(p->reason);
+    *v++ = text_of(p->reason, arena);
     *v++ = db_uint(p->part);
     *v++ = db_int(p->offset);
     *v++ = db_int(p->parked_at != 0 ? p->parked_at : now());
@@ -360,7 +382,16 @@ static void reach(struct readmodel *m, uint32_t part, int64_t offset)
         o->next = offset + 1;
 }
 
-/* How far the parts are. Behind a gap nothing of its part is taken, and a record whose first facts were is read again. */
+/* A fact of the same part is before it, and waits for the gap: once this part's position is behind it, nobody reads it again. */
+static bool behind_untaken(const struct applying *a, const struct parked *p)
+{
+    for (size_t i = a->ret->taken; i < a->n; i++)
+        if (a->facts[i].part == p->part && a->facts[i].offset <= p->offset)
+            return true;
+    return false;
+}
+
+/* How far the parts are. Behind a gap nothing is taken, and a record whose first facts were is read again. */
 static int flush_offsets(struct applying *a, const struct parked *parked, size_t n_parked)
 {
     struct readmodel *m = a->m;
@@ -369,7 +400,7 @@ static int flush_offsets(struct applying *a, const struct parked *parked, size_t
     for (size_t i = 0; i < a->ret->taken; i++)
         reach(m, a->facts[i].part, a->facts[i].offset);
     for (size_t i = 0; i < n_parked; i++) {
-        if (stop != NULL && parked[i].part == stop->part && parked[i].offset >= stop->offset)
+        if (stop != NULL && behind_untaken(a, &parked[i]))
             continue;
         park(a, &parked[i]);
         reach(m, parked[i].part, parked[i].offset);

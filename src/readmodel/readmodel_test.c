@@ -495,6 +495,76 @@ static void test_contradiction(void **state)
     books_free(&b);
 }
 
+/* What is parked of another part, behind facts of it that the gap keeps from being applied, does not take them along. */
+static void test_gap_beside_parked(void **state)
+{
+    (void)state;
+    struct books b;
+    struct err err = {0};
+    struct readmodel_applied applied;
+    struct readmodel_offset *offsets;
+    struct arena arena;
+    size_t n;
+    books_make(&b, NULL, "main", 60, 4);
+    size_t early = b.n_facts - 1;
+    while (b.facts[early].kind != FACT_ENTRY || b.facts[early].entry.version < 3)
+        early--;
+    struct fact facts[3] = {b.facts[0], b.facts[early], b.facts[1]};
+    for (size_t i = 0; i < COUNT_OF(facts); i++) {
+        facts[i].part = i == 1 ? 8 : 9;
+        facts[i].offset = 10 + (int64_t)i;
+    }
+    const struct parked poison[] = {
+        {.topic = STR("t"), .reason = STR("first"), .part = 9, .offset = 11},
+        {.topic = STR("t"), .reason = STR("second"), .part = 9, .offset = 13},
+        {.topic = STR("t"), .reason = STR("third"), .part = 7, .offset = 1},
+    };
+    struct readmodel *m = fresh(0);
+    good(readmodel_apply(m, facts, COUNT_OF(facts), poison, COUNT_OF(poison), &applied, &err), &err);
+    CHECK("gap", applied.gap);
+    CHECK_INT("taken", applied.taken, 1);
+    arena_init(&arena, 0);
+    good(readmodel_offsets(m, &arena, &offsets, &n, &err), &err);
+    CHECK_INT("parts", n, 3);
+    CHECK_INT("of poison alone", offsets[0].next, 2);
+    CHECK("not beyond the gap", offsets[1].next <= 11);
+    CHECK_INT("before what was not applied", offsets[2].next, 12);
+    arena_fini(&arena);
+    readmodel_close(m);
+    books_free(&b);
+}
+
+/* A message's key and type are bytes of anybody's: what is no text must not keep the batch from the database. */
+static void test_parked_bytes(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    struct readmodel_applied applied;
+    struct parked *parked;
+    struct arena arena;
+    size_t n;
+    const struct parked poison = {.topic = STR("t"),
+        .key = {"\xff\0k\xc3", 4},
+        .type = {"a\0b", 3},
+        .payload = {"\xfe\0", 2},
+        .reason = STR("near '\xe2\x82"),
+        .part = 7,
+        .offset = 41};
+    struct readmodel *m = fresh(0);
+    good(readmodel_apply(m, NULL, 0, &poison, 1, &applied, &err), &err);
+    arena_init(&arena, 0);
+    good(readmodel_parked(m, 0, 10, &arena, &parked, &n, &err), &err);
+    CHECK_STR("key", parked[0].key, STR("\xef\xbf\xbd\xef\xbf\xbdk\xef\xbf\xbd"));
+    CHECK_STR("type", parked[0].type,
+        STR("a\xef\xbf\xbd"
+            "b"));
+    CHECK_STR("reason", parked[0].reason, STR("near '\xef\xbf\xbd\xef\xbf\xbd"));
+    CHECK(
+        "payload as it came", parked[0].payload.len == 2 && memcmp(parked[0].payload.data, "\xfe\0", 2) == 0);
+    arena_fini(&arena);
+    readmodel_close(m);
+}
+
 /* Of two writers the one that is behind fails and changes nothing. */
 static void test_two_writers(void **state)
 {
@@ -712,6 +782,8 @@ int main(void)
         cmocka_unit_test(test_scattered),
         cmocka_unit_test(test_contiguous),
         cmocka_unit_test(test_gap),
+        cmocka_unit_test(test_gap_beside_parked),
+        cmocka_unit_test(test_parked_bytes),
         cmocka_unit_test(test_contradiction),
         cmocka_unit_test(test_two_writers),
         cmocka_unit_test(test_failed_batch),
