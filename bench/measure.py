@@ -79,11 +79,12 @@ class Run:
 
     @contextlib.contextmanager
     def server(self, *where):
-        """Yields its URL and process."""
+        """Yields its URL and process. It posts and answers, and keeps no read model: that road is measured by pipeline.py."""
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
             port = s.getsockname()[1]
-        process = subprocess.Popen([self.program, "serve", "--listen", f"127.0.0.1:{port}", "--log-level", "warning", *where],
+        process = subprocess.Popen([self.program, "serve", "--listen", f"127.0.0.1:{port}", "--roles", "api", "--log-level", "warning",
+                                    *where],
                                    stderr=self.arguments.progress)
         try:
             url = f"http://127.0.0.1:{port}"
