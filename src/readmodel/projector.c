@@ -25,6 +25,7 @@
 #define PAUSE_MOST_MS 5000
 #define GAP_PAUSE_MS 1000
 #define MEASURE_US 1000000 /* how often lag and parked messages are counted */
+#define SCRUB_US 1000000   /* how often it is tried while readers are in the way */
 #define NAMES 64           /* ledgers of a batch that are remembered as told */
 #define CONFLICTS_MAX 20   /* in a row: that is nobody else's turn, it is something that will not go away */
 
@@ -47,7 +48,7 @@ struct projector {
     bool at_gap; /* until the fact at this place was applied, or another model is open */
     uint32_t gap_part;
     int64_t gap_offset;
-    int64_t renewed_us, switch_looked_us, measured_us;
+    int64_t renewed_us, switch_looked_us, measured_us, scrubbed_us;
     int pause_ms;
     unsigned conflicts; /* in a row */
 };
@@ -233,7 +234,10 @@ static int open_source(struct projector *p, struct err *err)
 
 static int open_model(struct projector *p, struct err *err)
 {
-    const struct readmodel_options options = {.write = true, .create = true, .pooled = p->config.pooled};
+    const struct readmodel_options options = {.write = true,
+        .create = true,
+        .source = projector_source_name(&p->config),
+        .pooled = p->config.pooled};
     int r = open_source(p, err);
     if (r == 0)
         r = readmodel_open(p->config.read_url, &options, &p->model, err);
@@ -349,8 +353,21 @@ static int apply(struct projector *p, struct err *err)
     if (applied.gap)
         return stop_at_gap(p, &applied.at, &p->batch.facts[applied.taken], err);
     p->source->ops->applied(p->source);
+    if (!p->batch.more)
+        metrics_oldest(m, METRIC_PROJECTION_OLDEST, 0);
     following(p);
     return 0;
+}
+
+/* What was erased is in no file any more. Readers may hold that up: then it is tried again. */
+static int scrub(struct projector *p, struct err *err)
+{
+    int64_t now = projector_monotonic_us();
+    if (p->scrubbed_us != 0 && now - p->scrubbed_us < SCRUB_US)
+        return 0;
+    int r = readmodel_scrub(p->model, false, err);
+    p->scrubbed_us = r == ERR_BUSY ? now : 0;
+    return r == ERR_BUSY ? 0 : r;
 }
 
 static int project(struct projector *p, struct err *err)
@@ -364,6 +381,8 @@ static int project(struct projector *p, struct err *err)
         following(p);
     else
         r = apply(p, err);
+    if (r == 0)
+        r = scrub(p, err);
     if (r == 0)
         measure(p);
     return r;
@@ -455,7 +474,8 @@ static bool passes(int code, const char *url)
 
 static int start(struct projector *p, struct err *err)
 {
-    const struct readmodel_options options = {.create = true, .pooled = p->config.pooled};
+    const struct readmodel_options options = {
+        .create = true, .source = projector_source_name(&p->config), .pooled = p->config.pooled};
     struct readmodel *model = NULL;
     int r = open_control(p, err);
     if (r == 0)

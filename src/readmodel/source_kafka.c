@@ -19,16 +19,14 @@
 #define SLICE_MS 50     /* a wake is noticed after that long */
 #define COUNT_MS 30000  /* how often partitions are counted */
 #define MISSING_MS 500  /* the same, while a topic is missing */
-#define MEASURE_MS 2000 /* how often their ends are asked for */
+#define MEASURE_MS 2000 /* how often their ends are asked for, */
+#define IDLE_MS 5000    /* and how often while nothing comes */
 #define TIMEOUT_MS 3000 /* of one question to the broker */
 
 struct place {
     struct kafka_place at; /* next: -1 until anything was read */
     uint32_t part;
-    bool moved;  /* since offsets were committed */
-    int64_t end; /* the partition's end when last asked for */
-    /* What is known to be no message: read to its end, a partition still has the transactions' markers before it. */
-    int64_t drained;
+    bool moved; /* since offsets were committed */
 };
 
 struct kafka_source {
@@ -264,6 +262,7 @@ static int kafka_source_next(
     s->idle = n == 0 && timeout_ms > 0;
     for (size_t i = 0; i < n; i++)
         take(s, &messages[i], batch);
+    batch->more = n == most || s->lag.records > 0;
     return 0;
 }
 
@@ -290,30 +289,29 @@ static int measure(struct kafka_source *s, struct err *err)
     uint64_t records = 0;
     for (size_t i = 0; i < s->n_places; i++) {
         struct place *p = &s->places[i];
-        int64_t low;
-        int r = kafka_watermarks(s->watcher, p->at.topic, p->at.partition, TIMEOUT_MS, &low, &p->end, err);
+        int64_t low, end;
+        int r = kafka_watermarks(s->watcher, p->at.topic, p->at.partition, TIMEOUT_MS, &low, &end, err);
         if (r < 0)
             return r;
-        if (s->idle)
-            p->drained = p->end;
         int64_t at = p->at.next > low ? p->at.next : low;
-        if (at < p->drained)
-            at = p->drained;
-        records += p->end > at ? (uint64_t)(p->end - at) : 0;
+        /* Read to its end, a partition still has the transactions' markers behind its last message. */
+        int64_t read = kafka_end_read(s->consumer, p->at.topic, p->at.partition);
+        if (at < read)
+            at = read;
+        records += end > at ? (uint64_t)(end - at) : 0;
     }
     s->lag.records = records;
     return 0;
 }
 
 /* Behind by messages: what lies between where it reads and the partitions' ends. Markers of transactions count while it
- * is behind, and no more when a wait found nothing. */
+ * is behind. Asked for now and then also when nothing comes: a reader that gets nothing is to show it. */
 static int kafka_source_lag(struct source *source, struct source_lag *ret_lag, struct err *err)
 {
     struct kafka_source *s = of(source);
     int r = 0;
-    if (s->idle && s->lag.records == 0) {
-        /* What was seen last holds: nothing came since. */
-    } else if (s->measured_ms == 0 || monotonic_ms() - s->measured_ms >= MEASURE_MS) {
+    int64_t every = s->idle && s->lag.records == 0 ? IDLE_MS : MEASURE_MS;
+    if (s->measured_ms == 0 || monotonic_ms() - s->measured_ms >= every) {
         r = measure(s, err);
         s->measured_ms = monotonic_ms();
     }
