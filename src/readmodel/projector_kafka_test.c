@@ -193,6 +193,40 @@ static void test_hole(void **state)
     kafka_stage_free(s);
 }
 
+/* Topics that were made anew are shorter than what was read of them: from their beginning, and the position is theirs. */
+static void test_made_anew(void **state)
+{
+    (void)state;
+    struct stage *s = kafka_stage(50);
+    struct readmodel *m;
+    struct readmodel_offset *offsets;
+    struct arena arena;
+    struct err err = {0};
+    size_t n;
+    publish(s, 1, stage_head(s), 0);
+    struct projector *p = stage_start(s);
+    stage_wait(s, stage_head(s));
+    projector_stop(p);
+    stage_sql(s, "UPDATE @position SET next = next + 1000000");
+    uint64_t before = stage_head(s);
+    stage_transfer(s, 10);
+    publish(s, before + 1, stage_head(s), 0);
+    p = stage_start(s);
+    stage_wait(s, stage_head(s));
+    wait_for_lag(s, 0);
+    projector_stop(p);
+    CHECK_INT("differences", stage_differences(s), 0);
+    arena_init(&arena, 0);
+    good(readmodel_open(s->read_url, &(struct readmodel_options){0}, &m, &err), &err);
+    good(readmodel_offsets(m, &arena, &offsets, &n, &err), &err);
+    assert_true(n > 0);
+    for (size_t i = 0; i < n; i++)
+        CHECK("a position of the new topic", offsets[i].next < 1000000);
+    readmodel_close(m);
+    arena_fini(&arena);
+    kafka_stage_free(s);
+}
+
 /* Another source for the same read model, and back again. */
 static void test_change_of_source(void **state)
 {
@@ -221,6 +255,7 @@ int main(void)
         cmocka_unit_test(test_repeated),
         cmocka_unit_test(test_poison),
         cmocka_unit_test(test_hole),
+        cmocka_unit_test(test_made_anew),
         cmocka_unit_test(test_change_of_source),
     };
     char url[STAGE_URL_SIZE];

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -14,6 +15,7 @@
 #include "base/instant.h"
 #include "kafka/kafka.h"
 #include "readmodel/projector_internal.h"
+#include "telemetry/log.h"
 
 #define TOPICS 3
 #define SLICE_MS 50     /* a wake is noticed after that long */
@@ -27,6 +29,7 @@ struct place {
     struct kafka_place at; /* next: -1 until anything was read */
     uint32_t part;
     bool moved; /* since offsets were committed */
+    bool anew;  /* the partition begins again: what was read of it says nothing of where to go on */
 };
 
 struct kafka_source {
@@ -40,6 +43,7 @@ struct kafka_source {
     size_t n_places;
     int partitions[TOPICS];
     bool assigned;
+    bool anew;         /* a partition is, see struct place */
     bool idle;         /* the last wait ended without a message */
     int64_t newest_at; /* recorded_at of the last fact handed out */
     int64_t counted_ms, measured_ms;
@@ -89,8 +93,20 @@ static void add_place(struct kafka_source *s, enum event_topic topic, int partit
     };
 }
 
-/* Topics that are not there yet have none: the relay makes them. */
-static int count_partitions(struct kafka_source *s, bool *ret_more, struct err *err)
+/* A topic that was deleted and made again may have fewer. */
+static void drop_places(struct kafka_source *s, int topic, int partitions)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < s->n_places; i++)
+        if (s->places[i].at.partition < partitions ||
+            strcmp(s->places[i].at.topic, event_topic_name((enum event_topic)topic)) != 0)
+            s->places[kept++] = s->places[i];
+    s->n_places = kept;
+    s->partitions[topic] = partitions;
+}
+
+/* Topics that are not there yet have none: the relay makes them. `less`: those that went count too. */
+static int count_partitions(struct kafka_source *s, bool less, bool *ret_more, struct err *err)
 {
     *ret_more = false;
     s->counted_ms = monotonic_ms();
@@ -102,6 +118,8 @@ static int count_partitions(struct kafka_source *s, bool *ret_more, struct err *
         if (n >= SOURCE_PART_KAFKA)
             return err_set(
                 err, ERR_UNSUPPORTED, "topic %s has %d partitions", event_topic_name((enum event_topic)t), n);
+        if (less && n < s->partitions[t])
+            drop_places(s, t, n);
         for (; s->partitions[t] < n; s->partitions[t]++) {
             add_place(s, (enum event_topic)t, s->partitions[t]);
             *ret_more = true;
@@ -123,6 +141,34 @@ static int assign(struct kafka_source *s, struct err *err)
     return r;
 }
 
+/*
+ * A topic that was made anew, or that lost its end, counts its offsets again: where the read model was in it is somewhere
+ * else now, or nowhere. librdkafka would go to the beginning by itself when it finds nothing there, and go on in the
+ * middle when there is something; and the read model would keep a position that is too far. One of which retention took
+ * what was not read goes on at what is left, and says so.
+ */
+static int begin_again(struct kafka_source *s, struct place *p, struct readmodel *model, struct err *err)
+{
+    int64_t low, high;
+    if (p->at.next <= 0)
+        return 0;
+    int r = kafka_watermarks(s->watcher, p->at.topic, p->at.partition, TIMEOUT_MS, &low, &high, err);
+    bool lost = r == 0 && p->at.next < low;
+    if (r < 0 || (p->at.next <= high && !lost && !p->anew))
+        return r;
+    char partition[16];
+    snprintf(partition, sizeof partition, "%d", p->at.partition);
+    log_event(LOG_WARNING,
+        lost ? "messages were deleted before they were read: 'creditledger projections rebuild' has them"
+             : "a topic was made anew, or has lost messages: read from its beginning; what is not there "
+               "'creditledger projections rebuild' has",
+        "topic", p->at.topic, "partition", partition, NULL);
+    p->at.next = low;
+    r = readmodel_set_offsets(model, &(struct readmodel_offset){p->part, low}, 1, err);
+    p->anew = r != 0;
+    return r;
+}
+
 static int kafka_source_seek(struct source *source, struct readmodel *model, struct err *err)
 {
     struct kafka_source *s = of(source);
@@ -131,7 +177,7 @@ static int kafka_source_seek(struct source *source, struct readmodel *model, str
     size_t n;
     bool more;
     s->assigned = false;
-    int r = count_partitions(s, &more, err);
+    int r = count_partitions(s, true, &more, err);
     if (r < 0)
         return r;
     arena_init(&arena, 0);
@@ -141,6 +187,7 @@ static int kafka_source_seek(struct source *source, struct readmodel *model, str
         for (size_t i = 0; i < n; i++)
             if (offsets[i].part == s->places[p].part)
                 s->places[p].at.next = offsets[i].next;
+        r = begin_again(s, &s->places[p], model, err);
     }
     arena_fini(&arena);
     return r == 0 ? assign(s, err) : r;
@@ -160,7 +207,7 @@ static int look_for_more(struct kafka_source *s, struct err *err)
     bool more;
     if (monotonic_ms() - s->counted_ms < (topic_missing(s) ? MISSING_MS : COUNT_MS))
         return 0;
-    int r = count_partitions(s, &more, err);
+    int r = count_partitions(s, false, &more, err);
     return r == 0 && more ? assign(s, err) : r;
 }
 
@@ -197,6 +244,10 @@ static void take(struct kafka_source *s, const struct kafka_received *m, struct 
     struct place *place = place_of(s, m->topic, m->partition);
     if (place == NULL) /* of an assignment before this one */
         return;
+    if (m->offset < place->at.next) {
+        place->anew = s->anew = true;
+        return;
+    }
     place->at.next = m->offset + 1;
     place->moved = true;
     struct str type = header(m, "ce_type");
@@ -254,6 +305,7 @@ static int kafka_source_next(
     reserve(s, most);
     *batch = (struct source_batch){.arena = batch->arena, .facts = s->facts, .parked = s->parked};
     INVARIANT(s->assigned);
+    s->anew = false;
     int r = look_for_more(s, err);
     if (r == 0)
         r = receive(s, most, timeout_ms, batch, &messages, &n, err);
@@ -263,7 +315,7 @@ static int kafka_source_next(
     for (size_t i = 0; i < n; i++)
         take(s, &messages[i], batch);
     batch->more = n == most || s->lag.records > 0;
-    return 0;
+    return s->anew ? err_set(err, ERR_LOST, "a partition of a topic begins again") : 0;
 }
 
 static void kafka_source_applied(struct source *source)
