@@ -238,9 +238,12 @@ int kafka_watermarks(struct kafka_consumer *c, const char *topic, int partition,
     return error == RD_KAFKA_RESP_ERR_NO_ERROR ? 0 : client_fail(&c->client, error, NULL, full, err);
 }
 
-/* True at the partition's end; a visit's or the environment's failure otherwise. */
-static int read_on(
-    struct kafka_consumer *c, int timeout_ms, kafka_visit *visit, void *ctx, bool *ret_end, struct err *err)
+/*
+ * *ret_end: behind what was there, or at the partition's end: of a topic that is being written to the end may stay ahead for
+ * ever, and behind its last message there may be markers of transactions, which nobody is handed.
+ */
+static int read_on(struct kafka_consumer *c, int timeout_ms, int64_t high, kafka_visit *visit, void *ctx,
+    bool *ret_end, struct err *err)
 {
     size_t n = take(c, BATCH_MAX, timeout_ms);
     if (n == 0)
@@ -256,6 +259,7 @@ static int read_on(
             struct kafka_received received;
             copy_message(c, &arena, m, &received);
             rc = visit(ctx, &received);
+            *ret_end |= m->offset + 1 >= high;
         } else if (rc == 0 && !passes(m->err)) {
             rc = client_fail(&c->client, m->err, rd_kafka_message_errstr(m), "cannot read from Kafka", err);
         }
@@ -282,8 +286,11 @@ int kafka_read_all(const struct kafka_config *config, const char *topic, int par
     if (rc != 0)
         return rc;
     rc = kafka_assign(c, &(struct kafka_place){.topic = topic, .partition = partition, .next = -1}, 1, err);
+    int64_t low, high = 0;
+    if (rc == 0)
+        rc = kafka_watermarks(c, topic, partition, timeout_ms, &low, &high, err);
     for (bool end = false; rc == 0 && !end;)
-        rc = read_on(c, timeout_ms, visit, ctx, &end, err);
+        rc = read_on(c, timeout_ms, high, visit, ctx, &end, err);
     kafka_consumer_free(c);
     return rc;
 }
