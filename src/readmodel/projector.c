@@ -443,7 +443,7 @@ static void *projector_main(void *arg)
         if (r != 0)
             recover(p, r, &err);
         else
-            p->pause_ms = p->conflicts = 0;
+            p->pause_ms = 0, p->conflicts = 0;
     }
     struct err err = {0};
     if (p->control != NULL)
