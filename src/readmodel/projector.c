@@ -13,6 +13,7 @@
 
 #include "base/instant.h"
 #include "db/postgres_url.h"
+#include "readmodel/hole.h"
 #include "readmodel/projector_internal.h"
 #include "telemetry/log.h"
 #include "telemetry/metrics.h"
@@ -48,6 +49,7 @@ struct projector {
     bool at_gap; /* until the fact at this place was applied, or another model is open */
     uint32_t gap_part;
     int64_t gap_offset;
+    struct hole hole;
     int64_t renewed_us, switch_looked_us, measured_us, scrubbed_us;
     int pause_ms;
     unsigned conflicts; /* in a row */
@@ -128,6 +130,7 @@ static void let_go(struct projector *p)
     readmodel_close(p->model);
     p->model = NULL;
     p->at_gap = false;
+    p->hole = (struct hole){.seq = 0};
 }
 
 static void yield(struct projector *p, struct err *err)
@@ -273,6 +276,7 @@ static void measure(struct projector *p)
     if (p->source->ops->lag(p->source, &lag, NULL) == 0) {
         metrics_set(p->config.metrics, METRIC_PROJECTION_LAG_RECORDS, (int64_t)lag.records);
         metrics_oldest(p->config.metrics, METRIC_PROJECTION_OLDEST, lag.oldest_at);
+        (void)!hole_look(&p->hole, p->model, lag.records < READMODEL_BATCH_MAX, now, NULL);
     }
     if (readmodel_parked_count(p->model, &parked, NULL) == 0)
         metrics_set(p->config.metrics, METRIC_PARKED_MESSAGES, (int64_t)parked);
@@ -328,8 +332,12 @@ static void following(struct projector *p)
 {
     for (size_t i = 0; i < p->batch.n && p->at_gap; i++)
         p->at_gap = p->batch.facts[i].part != p->gap_part || p->batch.facts[i].offset < p->gap_offset;
-    if (!p->at_gap)
-        set_phase(p, PROJECTOR_FOLLOWING, "");
+    if (p->at_gap)
+        return;
+    char text[512] = "";
+    if (p->hole.there)
+        hole_describe(&p->hole, text);
+    set_phase(p, p->hole.there ? PROJECTOR_STOPPED_AT_GAP : PROJECTOR_FOLLOWING, text);
 }
 
 static int apply(struct projector *p, struct err *err)
