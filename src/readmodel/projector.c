@@ -179,16 +179,20 @@ static int open_control(struct projector *p, struct err *err)
     return p->control != NULL ? 0 : projector_control(&p->config, true, &p->control, err);
 }
 
+static void tell_seq(struct projector *p, struct str ledger, uint64_t seq)
+{
+    metrics_ledger_seq(p->config.metrics, METRIC_LEDGER_PROJECTED, ledger, seq);
+    if (p->config.reached != NULL)
+        p->config.reached(p->config.ctx, ledger, seq);
+}
+
 static int tell_ledger(struct projector *p, struct str ledger, struct err *err)
 {
     uint64_t seq;
     int r = readmodel_seq(p->model, ledger, &seq, err);
-    if (r != 0)
-        return r;
-    metrics_ledger_seq(p->config.metrics, METRIC_LEDGER_PROJECTED, ledger, seq);
-    if (p->config.reached != NULL)
-        p->config.reached(p->config.ctx, ledger, seq);
-    return 0;
+    if (r == 0)
+        tell_seq(p, ledger, seq);
+    return r;
 }
 
 /* A model that was opened may be ahead of what was told: another process, or a rebuild, brought it there. */
@@ -200,12 +204,12 @@ static int tell_all(struct projector *p, struct err *err)
     arena_init(&arena, 0);
     int r = readmodel_ledgers(p->model, &arena, &ledgers, &n, err);
     for (size_t i = 0; r == 0 && i < n; i++)
-        r = tell_ledger(p, ledgers[i].name, err);
+        tell_seq(p, ledgers[i].name, ledgers[i].seq);
     arena_fini(&arena);
     return r;
 }
 
-/* Once a ledger of the batch; twice does no harm. */
+/* Once a ledger of the batch; of many, all in one question. */
 static int tell(struct projector *p, size_t n, struct err *err)
 {
     struct str told[NAMES];
@@ -214,11 +218,13 @@ static int tell(struct projector *p, size_t n, struct err *err)
     for (size_t i = 0; r == 0 && i < n; i++) {
         struct str ledger = p->batch.facts[i].ledger;
         size_t k = 0;
-        while (k < n_told && k < NAMES && !str_eq(told[k], ledger))
+        while (k < n_told && !str_eq(told[k], ledger))
             k++;
-        if (k < n_told && k < NAMES)
+        if (k < n_told)
             continue;
-        told[n_told++ % NAMES] = ledger;
+        if (n_told == NAMES)
+            return tell_all(p, err);
+        told[n_told++] = ledger;
         r = tell_ledger(p, ledger, err);
     }
     return r;
