@@ -127,6 +127,7 @@ void conn_notify(
 void conn_cut(struct http_conn *conn)
 {
     conn_wait(conn, WAIT_CLOSED);
+    conn->cut = true;
     shutdown(conn->fd, SHUT_RDWR);
     conn->server->run_again = true;
 }

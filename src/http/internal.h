@@ -32,6 +32,8 @@ struct http_conn {
     struct MHD_Connection *mhd;
     int fd;
     bool heard; /* a request line has come */
+    bool
+        cut; /* it can be answered no more; what the socket still holds of requests is read, and has no effect */
     enum http_wait wait;
     int64_t deadline_ms;
     uint64_t acked;                 /* bytes the client had taken when last looked at */
