@@ -117,7 +117,7 @@ void conn_half_closed(struct http_conn *conn);
 void conn_cut_half_closed(struct http_server *server);
 /* Does what is due; returns the next deadline, INT64_MAX if there is none. */
 int64_t conn_expire(struct http_server *server);
-/* Cuts all connections that are not amid a request; with `everything`, those too. */
+/* Cuts all connections that are not amid a request, nor have one in their sockets; with `everything`, those too. */
 void conn_cut_all(struct http_server *server, bool everything);
 
 /* exchange.c */
