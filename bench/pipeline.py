@@ -45,6 +45,8 @@ def parse():
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--accounts", type=int, default=1000)
     parser.add_argument("--warm", type=int, default=0, metavar="SECONDS")
+    parser.add_argument("--full-jvm", action="store_true", help="Kafka with both compilers: for runs of minutes, of which it needs the first")
+    parser.add_argument("--option", action="append", default=[], metavar="ROLE:OPTION=VALUE", help="for a process: relay:--kafka-partitions=3")
     parser.add_argument("--on", action="store_true", help="go on after a rate that is not sustained")
     parser.add_argument("--lag-ms", type=float, default=100.0, help="the bound of the lag's p95")
     parser.add_argument("--closed", action="store_true", help="one more part: 20 clients with 10 ms of thinking time")
@@ -112,6 +114,9 @@ class Embedded:
     def backends(self):
         return {}
 
+    def batches(self):
+        return {"projector": metric(self.port, "creditledger_projection_apply_seconds_count")}
+
     def reader(self):
         return SqliteReader(os.path.join(self.directory, "data", "ledger-read.db"))
 
@@ -131,17 +136,18 @@ def named(url, name):
 class Production:
     """PostgreSQL, Kafka, and three processes of ours."""
 
-    def __init__(self, _):
+    def __init__(self, arguments):
         import kafka
         import postgres
         from live import Node, migrate
         self.stack = contextlib.ExitStack()
         self.cluster = self.stack.enter_context(postgres.Cluster(options={"shared_buffers": "512MB", "max_wal_size": "4GB"}))
-        self.broker = self.stack.enter_context(kafka.Broker())
+        self.broker = self.stack.enter_context(kafka.Broker(jvm=() if arguments.full_jvm else kafka.JVM))
         self.url = migrate(self.cluster.database())
         self.nodes = {}
         for role in ("api", "relay", "projector"):
             more = [] if role == "api" else ["--kafka-brokers", self.broker.address]
+            more += [word for option in arguments.option if option.startswith(role + ":") for word in option[len(role) + 1:].split("=", 1)]
             node = self.stack.enter_context(Node("--roles", role, *more, url=named(self.url, role)))
             node.start()
             self.nodes[role] = node
@@ -161,6 +167,10 @@ class Production:
             who = names.get(pid, "itself")
             seconds[who if who in self.nodes else "itself"] += cpu_seconds([pid])
         return seconds
+
+    def batches(self):
+        return {"relay": metric(self.nodes["relay"].port, "creditledger_relay_batches_total"),
+                "projector": metric(self.nodes["projector"].port, "creditledger_projection_apply_seconds_count")}
 
     def reader(self):
         return PostgresReader(self.url)
@@ -268,7 +278,7 @@ def part(setting, arguments, name, rate, options):
             break
     roots = setting.roots() | {"load": client.pid}
     before = {who: cpu_seconds(descendants(pid)) for who, pid in roots.items()}
-    backends = setting.backends()
+    backends, batches = setting.backends(), setting.batches()
     own = time.process_time()
     probe = Probe(setting)
     probe.start()
@@ -280,6 +290,7 @@ def part(setting, arguments, name, rate, options):
     took = time.monotonic() - began
     after = {who: cpu_seconds(descendants(pid)) for who, pid in roots.items()}
     backends = {f"PostgreSQL for {who}": at - backends[who] for who, at in setting.backends().items()}
+    batches = {who: round((n - batches[who]) / took) for who, n in setting.batches().items()}
     memory = {who: memory_kib(descendants(pid)) // 1024 for who, pid in roots.items()}
     ended = time.monotonic()
     out, errors = client.communicate()
@@ -295,7 +306,7 @@ def part(setting, arguments, name, rate, options):
     if errors.strip():
         print("  " + errors.strip()[:500], file=sys.stderr)
     return {"name": name, "rate": rate, "transfersPerSecond": posted, "latencyMs": result.get("latencyMs", {}), "lagMs": lag,
-            "probes": len(lags), "cpu": cpu, "usATransfer": each, "memoryMiB": memory, "levelAfterSeconds": round(level, 2), "sound": sound, "sustained": sustained}
+            "probes": len(lags), "cpu": cpu, "usATransfer": each, "batchesASecond": batches, "memoryMiB": memory, "levelAfterSeconds": round(level, 2), "sound": sound, "sustained": sustained}
 
 
 def settle(setting, since):
@@ -314,7 +325,8 @@ def show(result):
           f"p99 {post.get('p99', 0):.2f} ms  lag p50 {lag.get('p50', 0):.1f} p95 {lag.get('p95', 0):.1f} p99 {lag.get('p99', 0):.1f} "
           f"max {lag.get('max', 0):.1f} ms  {'sustained' if result['sustained'] else 'NOT SUSTAINED'}\n"
           f"{'':24}cores: {cpu}; memory {sum(v for k, v in result['memoryMiB'].items() if k != 'load')} MiB: {result['memoryMiB']}\n"
-          f"{'':24}us a transfer: {', '.join(f'{who} {us:.0f}' for who, us in result['usATransfer'].items())}", flush=True)
+          f"{'':24}us a transfer: {', '.join(f'{who} {us:.0f}' for who, us in result['usATransfer'].items())}; "
+          f"batches a second: {result['batchesASecond']}", flush=True)
 
 
 def open_accounts(setting, arguments):

@@ -9,8 +9,10 @@
 #include <string.h>
 
 #include "api/json_out.h"
+#include "app/downstream.h"
 #include "app/options.h"
 #include "app/store.h"
+#include "readmodel/projector.h"
 
 #define ACTOR "command-line"
 
@@ -135,7 +137,32 @@ static int erase_all(struct erasing *e, struct answer *answers, struct err *err)
     return 0;
 }
 
-static void print_result(const struct erasing *e, const struct answer *answers)
+/* --- the read model ----------------------------------------------------------------------------------------- */
+
+/*
+ * The erasure is an event like others: whoever projects takes the text out of the read model. Here it is seen to that
+ * somebody does, also when there is nothing to erase any more, for the one who erased may have been stopped before.
+ */
+static const char *clean_read_model(const struct erasing *e, struct err *err)
+{
+    struct downstream d;
+    struct ledger_head head;
+    struct journal *j = e->store.journal;
+    int rc = downstream_describe(e->o, &e->store, &d, err);
+    if (rc == 0 && !d.has_read)
+        return "none";
+    if (rc == 0)
+        rc = j->ops->head(j, e->ledger->id, &head, err);
+    const struct projector_config config = {.read_url = d.read_url,
+        .pooled = d.pooled,
+        .journal_url = e->store.url,
+        .journal_options = &e->store.options};
+    if (rc == 0)
+        rc = projector_catch_up(&config, str_of(e->ledger->name), head.seq, err);
+    return rc == 0 ? "clean" : rc == ERR_NOT_FOUND ? "none" : "behind";
+}
+
+static void print_result(const struct erasing *e, const struct answer *answers, const char *read_model)
 {
     if (!options_flag(e->o, "json")) {
         for (size_t i = 0; i < e->n; i++)
@@ -159,6 +186,7 @@ static void print_result(const struct erasing *e, const struct answer *answers)
         out_end(&out, '}');
     }
     out_end(&out, ']');
+    out_c_member(&out, "readModel", read_model);
     out_end(&out, '}');
     printf(STR_FMT "\n", STR_ARG(strbuf_view(&b)));
     strbuf_fini(&b);
@@ -184,7 +212,13 @@ static int run_with(struct erasing *e)
     struct answer *answers = ARENA_ARRAY(&e->arena, struct answer, e->n + 1);
     if (e->n > 0 && erase_all(e, answers, &err) != 0)
         return options_fail(e->o, EXIT_ENVIRONMENT, "%s", err.message);
-    print_result(e, answers);
+    const char *read_model = clean_read_model(e, &err);
+    print_result(e, answers, read_model);
+    if (strcmp(read_model, "behind") == 0)
+        fprintf(stderr,
+            "creditledger erase: the read model still has it until a projector runs: %s\n"
+            "('creditledger serve' does, and so does the same command again)\n",
+            err.message);
     return EXIT_OK;
 }
 
@@ -221,6 +255,7 @@ static int run(const struct options *o)
 static const struct option_spec options[] = {
     STORE_OPTIONS,
     STORE_WRITE_OPTIONS,
+    READ_OPTIONS,
     {"ledger", "NAME", "which ledger", NULL, "main", NULL},
     {"seq", "N", "the text of this record", NULL, NULL, NULL},
     {"transfer", "ID", "the text of the transfer with this id", NULL, NULL, NULL},
@@ -245,6 +280,8 @@ const struct command_spec cmd_erase = {
         "over PostgreSQL servers may go on, and this is done as the role that owns the tables. Backups\n"
         "made before still hold the text. Transfers of an account have texts of their own: erase them "
         "by --transfer.\n"
+        "The read model is brought up to the erasure by whoever projects, or by this command. What was\n"
+        "published before stays in Kafka's topics as long as they keep it.\n"
         "\n"
         "Exit status: 0 erased (or nothing was there), 1 no such record or account, 2 usage, 3 "
         "another process has\n"

@@ -143,11 +143,11 @@ static void look_at_awaited(struct service *s)
 static void pause_between_looks(struct progress *p)
 {
     struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until); /* the other may be set back while somebody waits */
     until.tv_nsec += LOOK_MS * 1000000;
     if (until.tv_nsec >= 1000000000)
         until.tv_sec++, until.tv_nsec -= 1000000000;
-    while (!p->closing && pthread_cond_timedwait(&p->asked, &p->lock, &until) == 0)
+    while (!p->closing && pthread_cond_clockwait(&p->asked, &p->lock, CLOCK_MONOTONIC, &until) == 0)
         ;
 }
 

@@ -128,7 +128,8 @@ void strbuf_add(struct strbuf *b, const void *bytes, size_t len)
 {
     if (len == 0)
         return;
-    strbuf_reserve(b, len);
+    if (len > b->cap - b->len)
+        strbuf_reserve(b, len);
     memcpy(b->data + b->len, bytes, len);
     b->len += len;
 }
@@ -145,7 +146,9 @@ void strbuf_c(struct strbuf *b, const char *nul_terminated)
 
 void strbuf_char(struct strbuf *b, char c)
 {
-    strbuf_add(b, &c, 1);
+    if (b->len == b->cap)
+        strbuf_reserve(b, 1);
+    b->data[b->len++] = c;
 }
 
 void strbuf_printf(struct strbuf *b, const char *format, ...)

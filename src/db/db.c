@@ -302,3 +302,9 @@ void db_rollback(struct db *db)
         db->ops->rollback(db);
     db->state = DB_IDLE;
 }
+
+int db_scrub(struct db *db, bool thorough, struct err *err)
+{
+    INVARIANT(db->state == DB_IDLE);
+    return db->ops->scrub == NULL ? 0 : db->ops->scrub(db, thorough, err);
+}

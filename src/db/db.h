@@ -115,6 +115,14 @@ MUST_CHECK int db_commit(struct db *db, struct err *err); /* a failure has undon
 void db_rollback(struct db *db);                          /* harmless if none is open */
 
 /*
+ * What was deleted or overwritten leaves the files, too: the log of changes goes to the database's file and is emptied.
+ * `thorough` writes the file anew besides, which takes time and room like the file itself: in the free space of its
+ * pages a row that was moved may have left a copy. ERR_BUSY: readers are in the way; ask again. Over PostgreSQL, where
+ * VACUUM is the server's, it does nothing.
+ */
+MUST_CHECK int db_scrub(struct db *db, bool thorough, struct err *err);
+
+/*
  * Many rows into one table: one round trip of arrays over PostgreSQL, one prepared statement stepped over SQLite. `tail`
  * is what follows the values: "ON CONFLICT (ledger, number) DO UPDATE SET version = excluded.version", or "". PostgreSQL
  * refuses two rows of one call with the same conflict key: the caller has folded them into one.

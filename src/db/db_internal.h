@@ -40,6 +40,7 @@ struct db_ops {
     int (*begin)(struct db *db, bool write, struct err *err);
     int (*commit)(struct db *db, struct err *err); /* a failure leaves no transaction */
     void (*rollback)(struct db *db);
+    int (*scrub)(struct db *db, bool thorough, struct err *err); /* NULL: nothing to do */
     char parameter; /* before a parameter's number */
     bool postgres;
 };

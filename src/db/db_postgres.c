@@ -4,6 +4,7 @@
  * (synchronous_commit off, said in each transaction, which goes through a pooler too): a crash of the server may take the
  * last of them, together with the position that they reached, and never part of one.
  */
+#include <endian.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,8 +113,29 @@ static void put_word(const struct db *db, struct str word, struct strbuf *sql)
             db->part[0] == '\0' ? "" : "_", STR_ARG(word));
 }
 
+/*
+ * Rows that only are inserted are copied: two thirds of what an INSERT of as many arrays takes, each of which the
+ * server lays out as a table of its own, and less WAL.
+ */
+static bool is_copied(const struct db_table *table)
+{
+    return table->tail[0] == '\0';
+}
+
+static void copy_sql(const struct db_table *table, struct strbuf *sql)
+{
+    strbuf_printf(sql, "COPY %s (", table->table);
+    for (size_t i = 0; i < table->n_columns; i++)
+        strbuf_printf(sql, "%s%s", i == 0 ? "" : ", ", table->columns[i].name);
+    strbuf_c(sql, ") FROM STDIN (FORMAT binary)");
+}
+
 static void insert_sql(const struct db_table *table, struct strbuf *sql)
 {
+    if (is_copied(table)) {
+        copy_sql(table, sql);
+        return;
+    }
     strbuf_printf(sql, "INSERT INTO %s (", table->table);
     for (size_t i = 0; i < table->n_columns; i++)
         strbuf_printf(sql, "%s%s", i == 0 ? "" : ", ", table->columns[i].name);
@@ -291,15 +313,71 @@ static void put_column(struct pg_params *params, const struct db_table *table, s
     pg_array_end(params);
 }
 
+static void copy_u16(struct strbuf *b, uint16_t value)
+{
+    value = htobe16(value);
+    strbuf_add(b, &value, sizeof value);
+}
+
+static void copy_u32(struct strbuf *b, uint32_t value)
+{
+    value = htobe32(value);
+    strbuf_add(b, &value, sizeof value);
+}
+
+static void copy_value(struct strbuf *b, const struct db_value *value)
+{
+    if (value->type == DB_NULL) {
+        copy_u32(b, UINT32_MAX);
+    } else if (value->type == DB_INT) {
+        uint64_t integer = htobe64((uint64_t)value->integer);
+        copy_u32(b, sizeof integer);
+        strbuf_add(b, &integer, sizeof integer);
+    } else {
+        INVARIANT(value->bytes.len <= INT32_MAX);
+        copy_u32(b, (uint32_t)value->bytes.len);
+        strbuf_str(b, value->bytes);
+    }
+}
+
+/* The binary format of COPY: a signature, flags and an extension that are none, the rows, and -1 for a row. */
+static int copy(struct db_postgres *p, struct db_kept *kept, const struct db_table *table,
+    const struct db_value *values, size_t n_rows, PGresult **ret_result, struct err *err)
+{
+    struct strbuf *b = &p->params.bytes;
+    pg_params_clear(&p->params);
+    strbuf_add(b, "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0", 19);
+    for (size_t i = 0; i < n_rows * table->n_columns; i++) {
+        size_t column = i % table->n_columns;
+        if (column == 0)
+            copy_u16(b, (uint16_t)table->n_columns);
+        INVARIANT_F(values[i].type == DB_NULL || values[i].type == table->columns[column].type, "%s.%s",
+            table->name, table->columns[column].name);
+        copy_value(b, &values[i]);
+    }
+    copy_u16(b, UINT16_MAX);
+    int rc = ready(p, err);
+    if (rc == 0)
+        rc = pg_copy(&p->wire, kept->sql, strbuf_view(b), ret_result, err);
+    rc = meant(p, rc, err);
+    return rc == 0 ? rc : err_wrap(err, "%s", kept->name);
+}
+
+static int insert_arrays(struct db_postgres *p, struct db_kept *kept, const struct db_table *table,
+    const struct db_value *values, size_t n_rows, PGresult **ret_result, struct err *err)
+{
+    pg_params_clear(&p->params);
+    for (size_t i = 0; i < table->n_columns; i++)
+        put_column(&p->params, table, i, values, n_rows);
+    return execute(p, kept, ret_result, err);
+}
+
 static int insert(struct db *db, struct db_kept *kept, const struct db_table *table,
     const struct db_value *values, size_t n_rows, uint64_t *ret_changed, struct err *err)
 {
     struct db_postgres *p = inside(db);
     PGresult *result = NULL;
-    pg_params_clear(&p->params);
-    for (size_t i = 0; i < table->n_columns; i++)
-        put_column(&p->params, table, i, values, n_rows);
-    int rc = execute(p, kept, &result, err);
+    int rc = (is_copied(table) ? copy : insert_arrays)(p, kept, table, values, n_rows, &result, err);
     if (rc == 0)
         *ret_changed = changed_by(result);
     PQclear(result);

@@ -673,6 +673,50 @@ static int setup(void **state, bool postgres, bool pooled)
     return 0;
 }
 
+/* ---- what was deleted ---- */
+
+/* In the part's file, or in its log. Over PostgreSQL files are the server's. */
+static bool in_files(const struct place *at, const char *word)
+{
+    static const char *const names[] = {"read-g1.db", "read-g1.db-wal"};
+    bool found = false;
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        char path[128], line[4096];
+        snprintf(path, sizeof path, "%s/%s", at->directory, names[i]);
+        FILE *file = fopen(path, "rb");
+        for (size_t n; file != NULL && (n = fread(line, 1, sizeof line, file)) > 0;)
+            found |= memmem(line, n, word, strlen(word)) != NULL;
+        if (file != NULL)
+            fclose(file);
+    }
+    return found;
+}
+
+static void test_what_was_deleted_is_gone(void **state)
+{
+    struct place *at = *state;
+    struct err err = {0};
+    bool embedded = !db_is_postgres(at->db);
+    for (int thorough = 0; thorough < 2; thorough++) {
+        good(db_run(at->db, &put, DB_VALUES(db_int(1), db_text(STR("Secretname")), db_null(), db_int(1)),
+                 NULL, NULL, &err),
+            &err);
+        good(db_scrub(at->db, false, &err), &err);
+        CHECK_INT("there", in_files(at, "Secretname"), embedded);
+        struct db *reader = opened(at, "g1", true, 0);
+        good(db_begin(reader, false, &err), &err);
+        CHECK_INT("seen", items_of(at, reader), 1);
+        good(db_script(at->db, "DELETE FROM @item", &err), &err);
+        if (embedded)
+            CHECK_INT("a reader is in the way", db_scrub(at->db, false, &err), ERR_BUSY);
+        db_close(reader);
+        good(db_scrub(at->db, thorough == 1, &err), &err);
+        assert_false(in_files(at, "Secretname"));
+        put_item(at->db, 2); /* it goes on */
+        good(db_script(at->db, "DELETE FROM @item", &err), &err);
+    }
+}
+
 static int setup_sqlite(void **state)
 {
     return setup(state, false, false);
@@ -729,7 +773,7 @@ static void forget_database(void)
         X(test_an_error_undoes_the_transaction), X(test_reads_see_one_state), \
         X(test_a_writer_does_not_wait_for_ever), X(test_a_reader_writes_nothing), X(test_parts_are_apart), \
         X(test_nothing_is_made_unasked), X(test_a_reader_beside_another_process), \
-        X(test_dropping_after_a_kill), X(test_many_rows), X(test_scripts), \
+        X(test_dropping_after_a_kill), X(test_many_rows), X(test_scripts), X(test_what_was_deleted_is_gone), \
         X(test_tables_are_made_by_several_at_once)
 #define sqlite_only(test) over(test, sqlite)
 

@@ -13,6 +13,7 @@
 
 #include "db/pg_wire.h"
 
+#define COPY_PART 65536 /* bytes */
 #define BACKOFF_FIRST_MS 50
 #define BACKOFF_MAX_MS 1000
 #define PROBE_MS 5000
@@ -540,4 +541,44 @@ int pg_run(struct pg_wire *wire, const struct pg_statement *statement, const str
     if (rc == 0)
         rc = pg_send(wire, statement, params, err);
     return rc != 0 ? rc : take_results(wire, ret_result, err);
+}
+
+/* In parts, so that the connection's own buffer stays small and the server reads while more is copied. */
+static int put_copy(struct pg_wire *wire, struct str bytes, struct err *err)
+{
+    int64_t deadline_ms = pg_deadline(wire);
+    for (size_t done = 0, part; done < bytes.len; done += part) {
+        part = bytes.len - done < COPY_PART ? bytes.len - done : COPY_PART;
+        if (PQputCopyData(wire->pg, bytes.data + done, (int)part) < 0)
+            return pg_error(wire, NULL, name_of(wire), err);
+        int rc = pg_flush(wire, deadline_ms, err);
+        if (rc != 0)
+            return rc;
+    }
+    return PQputCopyEnd(wire->pg, NULL) >= 0 ? 0 : pg_error(wire, NULL, name_of(wire), err);
+}
+
+int pg_copy(struct pg_wire *wire, const char *sql, struct str bytes, PGresult **ret_result, struct err *err)
+{
+    PGresult *ready = NULL;
+    *ret_result = NULL;
+    int rc = pg_ready(wire, err);
+    if (rc == 0 && !PQsendQuery(wire->pg, sql))
+        rc = pg_error(wire, NULL, name_of(wire), err);
+    if (rc == 0)
+        rc = pg_result(wire, pg_deadline(wire), &ready, err);
+    if (rc != 0)
+        return rc;
+    if (PQresultStatus(ready) == PGRES_COPY_IN) {
+        rc = put_copy(wire, bytes, err);
+        if (rc == 0)
+            rc = take_results(wire, ret_result, err);
+    } else {
+        rc = pg_error(wire, ready, name_of(wire), err);
+        PGresult *end = NULL;
+        while (wire->pg != NULL && (end = PQgetResult(wire->pg)) != NULL)
+            PQclear(end);
+    }
+    PQclear(ready);
+    return rc;
 }

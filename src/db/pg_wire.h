@@ -68,6 +68,9 @@ MUST_CHECK int pg_run(struct pg_wire *wire, const struct pg_statement *statement
 /* The same without parameters, never prepared; several statements separated by semicolons are one transaction. The
  * last one's result, in text format. */
 MUST_CHECK int pg_exec(struct pg_wire *wire, const char *sql, PGresult **ret_result, struct err *err);
+/* Runs a COPY ... FROM STDIN with these bytes. Never prepared. */
+MUST_CHECK int pg_copy(
+    struct pg_wire *wire, const char *sql, struct str bytes, PGresult **ret_result, struct err *err);
 
 /* The parts of pg_run(), for those who pipeline or do something while they wait.
  * pg_prepare() sees to it that a statement is prepared, if this connection keeps statements. */

@@ -6,6 +6,8 @@
 #include "events/event_json.h"
 #include "ledger/refusal.h"
 
+#define EVENT_BYTES 1000 /* most are smaller; the buffer grows */
+
 static const char *record_event_type(enum record_kind kind, enum event_topic *ret_topic)
 {
     *ret_topic = EVENT_TOPIC_TRANSFER;
@@ -229,8 +231,11 @@ static void put_account(struct strbuf *b, const struct event_source *s)
 static void put_pending(struct strbuf *b, const char *name, struct amounts amounts)
 {
     event_json_name(b, name);
-    strbuf_printf(
-        b, "{\"incoming\":%lld,\"outgoing\":%lld}", (long long)amounts.incoming, (long long)amounts.outgoing);
+    strbuf_c(b, "{\"incoming\":");
+    strbuf_int(b, amounts.incoming);
+    strbuf_c(b, ",\"outgoing\":");
+    strbuf_int(b, amounts.outgoing);
+    strbuf_char(b, '}');
 }
 
 const struct entry *event_counterparty(const struct record *r, uint32_t leg)
@@ -286,6 +291,26 @@ static void set_traceparent(const struct record *r, struct event *e)
     trace_format(&context, e->traceparent);
 }
 
+/* `<ledger>:<seq>[:<leg>]`, and `/ledgers/<ledger>`: at the front of what becomes one copy with the data. */
+static size_t put_id(struct strbuf *b, const struct event_source *s, const struct entry *entry)
+{
+    strbuf_str(b, s->ledger);
+    strbuf_char(b, ':');
+    strbuf_uint(b, s->record->seq);
+    if (entry != NULL) {
+        strbuf_char(b, ':');
+        strbuf_uint(b, entry->leg);
+    }
+    return b->len;
+}
+
+static size_t put_source(struct strbuf *b, const struct event_source *s)
+{
+    strbuf_c(b, "/ledgers/");
+    strbuf_str(b, s->ledger);
+    return b->len;
+}
+
 void event_at(const struct event_source *s, size_t n, struct arena *arena, struct event *ret_event)
 {
     const struct record *r = s->record;
@@ -293,31 +318,32 @@ void event_at(const struct event_source *s, size_t n, struct arena *arena, struc
     struct event e = {.time = r->recorded_at};
     struct strbuf b;
     strbuf_init(&b);
-    strbuf_char(&b, '{');
+    strbuf_reserve(&b, EVENT_BYTES);
     const char *type = record_event_type(r->kind, &e.topic);
-    if (type != NULL && n == 0) {
-        bool account = e.topic == EVENT_TOPIC_ACCOUNT;
+    const struct entry *entry = type != NULL && n == 0 ? NULL : &r->entries[n - (type != NULL)];
+    bool account = entry == NULL && e.topic == EVENT_TOPIC_ACCOUNT;
+    size_t id = put_id(&b, s, entry), source = put_source(&b, s);
+    strbuf_char(&b, '{');
+    if (entry != NULL) {
+        e.topic = EVENT_TOPIC_ENTRY;
+        e.type = "ledger.entry.posted.v1";
+        e.key = uuid_text(entry->account_id, arena);
+        put_entry(&b, s, entry);
+    } else {
         e.type = type;
-        e.id = arena_printf(arena, STR_FMT ":%llu", STR_ARG(s->ledger), (unsigned long long)r->seq);
         e.key = uuid_text(account ? r->entries[0].account_id : r->id, arena);
         if (account)
             put_account(&b, s);
         else
             put_transfer(&b, s);
-    } else {
-        const struct entry *entry = &r->entries[n - (type != NULL)];
-        e.topic = EVENT_TOPIC_ENTRY;
-        e.type = "ledger.entry.posted.v1";
-        e.id = arena_printf(
-            arena, STR_FMT ":%llu:%u", STR_ARG(s->ledger), (unsigned long long)r->seq, entry->leg);
-        e.key = uuid_text(entry->account_id, arena);
-        put_entry(&b, s, entry);
     }
     strbuf_char(&b, '}');
-    e.subject = e.key;
-    e.source = arena_printf(arena, "/ledgers/" STR_FMT, STR_ARG(s->ledger));
-    e.data = arena_str(arena, strbuf_view(&b));
+    struct str all = arena_str(arena, strbuf_view(&b));
     strbuf_fini(&b);
+    e.id = (struct str){all.data, id};
+    e.source = (struct str){all.data + id, source - id};
+    e.data = (struct str){all.data + source, all.len - source};
+    e.subject = e.key;
     set_traceparent(r, &e);
     *ret_event = e;
 }

@@ -77,15 +77,18 @@ static void forget_half_closed(struct http_conn *conn)
     conn->half_closed = false;
 }
 
+static bool something_arrived(const struct http_conn *conn)
+{
+    int unread = 0;
+    return ioctl(conn->fd, FIONREAD, &unread) == 0 && unread > 0;
+}
+
 void conn_cut_half_closed(struct http_server *server)
 {
     struct http_conn *next;
     for (struct http_conn *conn = server->half_closed; conn != NULL; conn = next) {
         next = conn->half_next;
-        int unread = 0;
-        if (conn->wait != WAIT_IDLE && conn->wait != WAIT_REQUEST)
-            continue;
-        if (ioctl(conn->fd, FIONREAD, &unread) == 0 && unread > 0)
+        if ((conn->wait != WAIT_IDLE && conn->wait != WAIT_REQUEST) || something_arrived(conn))
             continue;
         forget_half_closed(conn);
         conn_cut(conn);
@@ -127,6 +130,7 @@ void conn_notify(
 void conn_cut(struct http_conn *conn)
 {
     conn_wait(conn, WAIT_CLOSED);
+    conn->cut = true;
     shutdown(conn->fd, SHUT_RDWR);
     conn->server->run_again = true;
 }
@@ -240,7 +244,7 @@ void conn_cut_all(struct http_server *server, bool everything)
         for (struct http_conn *conn = server->waiting[wait].first; conn != NULL; conn = next) {
             next = conn->next;
             bool resting = wait == WAIT_IDLE || (wait == WAIT_REQUEST && !conn->heard);
-            if (!everything && !resting)
+            if (!everything && (!resting || something_arrived(conn)))
                 continue;
             if (conn->exchange != NULL)
                 exchange_abort(conn->exchange);

@@ -299,7 +299,9 @@ enum MHD_Result exchange_step(void *cls, struct MHD_Connection *mhd, const char 
     (void)url;
     struct http_exchange *x = *exchange;
     INVARIANT(x != NULL && x->conn != NULL);
-    if (x->aborted)
+    /* Whoever stopped cleanly has answered all that it did: a write that nobody can be told of is not begun. */
+    bool unheard = x->conn->cut && (x->state == EXCHANGE_HEAD || x->state == EXCHANGE_BODY);
+    if (x->aborted || unheard)
         return MHD_NO;
     if (x->state == EXCHANGE_HEAD)
         return step_head(x, method, version);

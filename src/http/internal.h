@@ -32,6 +32,8 @@ struct http_conn {
     struct MHD_Connection *mhd;
     int fd;
     bool heard; /* a request line has come */
+    bool
+        cut; /* it can be answered no more; what the socket still holds of requests is read, and has no effect */
     enum http_wait wait;
     int64_t deadline_ms;
     uint64_t acked;                 /* bytes the client had taken when last looked at */
@@ -115,7 +117,7 @@ void conn_half_closed(struct http_conn *conn);
 void conn_cut_half_closed(struct http_server *server);
 /* Does what is due; returns the next deadline, INT64_MAX if there is none. */
 int64_t conn_expire(struct http_server *server);
-/* Cuts all connections that are not amid a request; with `everything`, those too. */
+/* Cuts all connections that are not amid a request, nor have one in their sockets; with `everything`, those too. */
 void conn_cut_all(struct http_server *server, bool everything);
 
 /* exchange.c */

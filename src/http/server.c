@@ -4,6 +4,7 @@
  * read: every write makes an edge, and the counter has room for longer than any machine lives.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -177,10 +178,19 @@ void http_stop(struct http_server *server, int grace_ms)
     ring(server);
 }
 
-/* What has arrived by now is still taken up; then the door closes, and who is not amid a request goes. */
+static bool callers_wait(const struct http_server *server)
+{
+    struct pollfd listener = {.fd = server->listen_fd, .events = POLLIN};
+    return poll(&listener, 1, 0) > 0;
+}
+
+/* What has arrived by now is still taken up; then the door closes, and who is not amid a request goes. The library lets
+ * in a few at a time only, and whoever it has not let in when the door closes is sent away. */
 static void begin_stop(struct http_server *server)
 {
     (void)MHD_run(server->daemon);
+    for (int i = 0; i < CLOSING_RUNS && callers_wait(server); i++)
+        (void)MHD_run(server->daemon);
     server->stopping = true;
     server->stop_ms = server->now_ms + atomic_load(&server->grace_ms);
     close_listener(server);

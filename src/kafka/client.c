@@ -65,6 +65,7 @@ static const struct property consumer_fixed[] = {
     {"enable.auto.commit", "false"},
     {"enable.auto.offset.store", "false"},
     {"auto.offset.reset", "earliest"},
+    {"enable.partition.eof", "true"}, /* how far a reader is, markers of transactions counted */
     {NULL, NULL},
 };
 
@@ -156,15 +157,12 @@ static int configure_producer(
     return rc;
 }
 
-static int configure_consumer(
-    rd_kafka_conf_t *conf, const struct kafka_config *config, enum client_role role, struct err *err)
+static int configure_consumer(rd_kafka_conf_t *conf, const struct kafka_config *config, struct err *err)
 {
     const char *group = config->group != NULL && *config->group != '\0' ? config->group : "creditledger";
     int rc = set_all(conf, consumer_fixed, err);
     if (rc == 0)
         rc = set(conf, "group.id", group, err);
-    if (rc == 0 && role == CLIENT_READER)
-        rc = set(conf, "enable.partition.eof", "true", err);
     return rc;
 }
 
@@ -174,7 +172,7 @@ static int configure(
     if (config->brokers == NULL || *config->brokers == '\0')
         return err_set(err, ERR_CONFIG, "no Kafka brokers are named");
     bool producer = role == CLIENT_PRODUCER || role == CLIENT_TRANSACTIONAL;
-    bool consumer = role == CLIENT_CONSUMER || role == CLIENT_READER;
+    bool consumer = role == CLIENT_CONSUMER;
     int rc = set_all(conf, common_defaults, err);
     if (rc == 0 && producer)
         rc = set_all(conf, producer_defaults, err);
@@ -189,7 +187,7 @@ static int configure(
     if (rc == 0 && producer)
         rc = configure_producer(conf, config, role, err);
     if (rc == 0 && consumer)
-        rc = configure_consumer(conf, config, role, err);
+        rc = configure_consumer(conf, config, err);
     return rc;
 }
 
@@ -247,7 +245,7 @@ int client_open(struct client *client, const struct kafka_config *config, enum c
     if (on_delivery != NULL)
         rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
     char why[512];
-    bool consumer = role == CLIENT_CONSUMER || role == CLIENT_READER;
+    bool consumer = role == CLIENT_CONSUMER;
     client->handle = rd_kafka_new(consumer ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER, conf, why, sizeof why);
     if (client->handle == NULL) {
         rd_kafka_conf_destroy(conf);

@@ -12,7 +12,7 @@
 
 #define KAFKA_TOPIC_MAX 249 /* bytes of a topic's name, prefix included: Kafka's own limit */
 
-enum client_role { CLIENT_PRODUCER, CLIENT_TRANSACTIONAL, CLIENT_CONSUMER, CLIENT_READER, CLIENT_ADMIN };
+enum client_role { CLIENT_PRODUCER, CLIENT_TRANSACTIONAL, CLIENT_CONSUMER, CLIENT_ADMIN };
 
 /* What went wrong last on a connection: "timed out" alone tells nobody why. */
 struct client {

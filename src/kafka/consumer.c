@@ -5,6 +5,12 @@
 
 #define BATCH_MAX 4096 /* messages asked of librdkafka at once */
 
+struct end {
+    const char *topic;
+    int partition;
+    int64_t offset; /* -1: not reached */
+};
+
 struct kafka_consumer {
     struct client client;
     const struct kafka_config *config;
@@ -12,16 +18,18 @@ struct kafka_consumer {
     /* What is assigned, so that messages carry the caller's names without a copy each. */
     char **names; /* as the caller says them */
     size_t n_names;
+    struct end *ends; /* of the partitions that are assigned */
+    size_t n_ends;
     rd_kafka_message_t *batch[BATCH_MAX];
 };
 
-static int open_consumer(const struct kafka_config *config, enum client_role role,
-    struct kafka_consumer **ret_consumer, struct err *err)
+int kafka_consumer_new(
+    const struct kafka_config *config, struct kafka_consumer **ret_consumer, struct err *err)
 {
     struct kafka_consumer *c = calloc(1, sizeof *c);
     INVARIANT(c != NULL);
     c->config = config;
-    int rc = client_open(&c->client, config, role, NULL, err);
+    int rc = client_open(&c->client, config, CLIENT_CONSUMER, NULL, err);
     if (rc != 0) {
         free(c);
         return rc;
@@ -30,12 +38,6 @@ static int open_consumer(const struct kafka_config *config, enum client_role rol
     INVARIANT(c->queue != NULL);
     *ret_consumer = c;
     return 0;
-}
-
-int kafka_consumer_new(
-    const struct kafka_config *config, struct kafka_consumer **ret_consumer, struct err *err)
-{
-    return open_consumer(config, CLIENT_CONSUMER, ret_consumer, err);
 }
 
 void kafka_consumer_free(struct kafka_consumer *c)
@@ -47,6 +49,7 @@ void kafka_consumer_free(struct kafka_consumer *c)
     for (size_t i = 0; i < c->n_names; i++)
         free(c->names[i]);
     free(c->names);
+    free(c->ends);
     free(c);
 }
 
@@ -87,13 +90,43 @@ int kafka_assign(struct kafka_consumer *c, const struct kafka_place *places, siz
     int rc = place_list(c->config, places, n, &list, err);
     if (rc != 0)
         return rc;
+    c->ends = realloc(c->ends, (n + 1) * sizeof *c->ends);
+    INVARIANT(c->ends != NULL);
+    c->n_ends = n;
     for (size_t i = 0; i < n; i++)
-        (void)keep_name(c, places[i].topic);
+        c->ends[i] = (struct end){keep_name(c, places[i].topic), places[i].partition, -1};
     rd_kafka_resp_err_t error = rd_kafka_assign(c->client.handle, list);
     rd_kafka_topic_partition_list_destroy(list);
     return error == RD_KAFKA_RESP_ERR_NO_ERROR
                ? 0
                : client_fail(&c->client, error, NULL, "cannot read from Kafka", err);
+}
+
+static struct end *end_of(const struct kafka_consumer *c, const char *topic, int partition)
+{
+    for (size_t i = 0; i < c->n_ends; i++)
+        if (c->ends[i].partition == partition && strcmp(c->ends[i].topic, topic) == 0)
+            return &c->ends[i];
+    return NULL;
+}
+
+static const char *short_name(const struct kafka_consumer *c, const rd_kafka_message_t *m)
+{
+    const char *prefix = c->config->topic_prefix != NULL ? c->config->topic_prefix : "";
+    return rd_kafka_topic_name(m->rkt) + strlen(prefix);
+}
+
+static void note_end(struct kafka_consumer *c, const rd_kafka_message_t *m)
+{
+    struct end *end = m->rkt == NULL ? NULL : end_of(c, short_name(c, m), m->partition);
+    if (end != NULL)
+        end->offset = m->offset;
+}
+
+int64_t kafka_end_read(const struct kafka_consumer *c, const char *topic, int partition)
+{
+    const struct end *end = end_of(c, topic, partition);
+    return end == NULL ? -1 : end->offset;
 }
 
 static struct str copy_bytes(struct arena *arena, const void *data, size_t len)
@@ -125,10 +158,9 @@ static void copy_headers(struct arena *arena, const rd_kafka_message_t *m, struc
 static void copy_message(
     struct kafka_consumer *c, struct arena *arena, const rd_kafka_message_t *m, struct kafka_received *r)
 {
-    const char *prefix = c->config->topic_prefix != NULL ? c->config->topic_prefix : "";
     rd_kafka_timestamp_type_t type;
     *r = (struct kafka_received){
-        .topic = keep_name(c, rd_kafka_topic_name(m->rkt) + strlen(prefix)),
+        .topic = keep_name(c, short_name(c, m)),
         .partition = m->partition,
         .offset = m->offset,
         .timestamp_ms = rd_kafka_message_timestamp(m, &type),
@@ -171,6 +203,8 @@ int kafka_receive(struct kafka_consumer *c, size_t most, int timeout_ms, struct 
         /* Behind a failure nothing is handed out: the caller goes on from where it was. */
         if (rc == 0 && m->err == RD_KAFKA_RESP_ERR_NO_ERROR)
             copy_message(c, arena, m, &received[kept++]);
+        else if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
+            note_end(c, m);
         else if (rc == 0 && !passes(m->err))
             rc = client_fail(&c->client, m->err, rd_kafka_message_errstr(m), "cannot read from Kafka", err);
         rd_kafka_message_destroy(m);
@@ -204,9 +238,12 @@ int kafka_watermarks(struct kafka_consumer *c, const char *topic, int partition,
     return error == RD_KAFKA_RESP_ERR_NO_ERROR ? 0 : client_fail(&c->client, error, NULL, full, err);
 }
 
-/* True at the partition's end; a visit's or the environment's failure otherwise. */
-static int read_on(
-    struct kafka_consumer *c, int timeout_ms, kafka_visit *visit, void *ctx, bool *ret_end, struct err *err)
+/*
+ * *ret_end: behind what was there, or at the partition's end: of a topic that is being written to the end may stay ahead for
+ * ever, and behind its last message there may be markers of transactions, which nobody is handed.
+ */
+static int read_on(struct kafka_consumer *c, int timeout_ms, int64_t high, kafka_visit *visit, void *ctx,
+    bool *ret_end, struct err *err)
 {
     size_t n = take(c, BATCH_MAX, timeout_ms);
     if (n == 0)
@@ -222,6 +259,7 @@ static int read_on(
             struct kafka_received received;
             copy_message(c, &arena, m, &received);
             rc = visit(ctx, &received);
+            *ret_end |= m->offset + 1 >= high;
         } else if (rc == 0 && !passes(m->err)) {
             rc = client_fail(&c->client, m->err, rd_kafka_message_errstr(m), "cannot read from Kafka", err);
         }
@@ -244,12 +282,15 @@ int kafka_read_all(const struct kafka_config *config, const char *topic, int par
     if (partition >= partitions)
         return err_set(err, ERR_NOT_FOUND, "there is no partition %d of topic %s%s", partition,
             config->topic_prefix != NULL ? config->topic_prefix : "", topic);
-    rc = open_consumer(config, CLIENT_READER, &c, err);
+    rc = kafka_consumer_new(config, &c, err);
     if (rc != 0)
         return rc;
     rc = kafka_assign(c, &(struct kafka_place){.topic = topic, .partition = partition, .next = -1}, 1, err);
+    int64_t low, high = 0;
+    if (rc == 0)
+        rc = kafka_watermarks(c, topic, partition, timeout_ms, &low, &high, err);
     for (bool end = false; rc == 0 && !end;)
-        rc = read_on(c, timeout_ms, visit, ctx, &end, err);
+        rc = read_on(c, timeout_ms, high, visit, ctx, &end, err);
     kafka_consumer_free(c);
     return rc;
 }

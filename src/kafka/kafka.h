@@ -103,6 +103,9 @@ MUST_CHECK int kafka_assign(
 /* Messages in the arena, at most `most`; waits at most timeout_ms for the first. */
 MUST_CHECK int kafka_receive(struct kafka_consumer *consumer, size_t most, int timeout_ms,
     struct arena *arena, struct kafka_received **ret_messages, size_t *ret_n, struct err *err);
+/* Where the reader found the partition's end last, markers of transactions counted; -1: not yet since it was assigned.
+ * Without having to ask, and true also when a reader gets nothing although something is there. */
+int64_t kafka_end_read(const struct kafka_consumer *consumer, const char *topic, int partition);
 /* Commits the offsets of the group, for who watches it with Kafka's tools; does not wait. */
 void kafka_commit_offsets(struct kafka_consumer *consumer, const struct kafka_place *places, size_t n);
 /* The partition's first offset and the one after its last committed message. */

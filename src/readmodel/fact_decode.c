@@ -8,10 +8,12 @@
 #include "money/amount.h"
 #include "money/asset.h"
 #include "readmodel/fact.h"
+#include "readmodel/json_plain.h"
 
 /* One event being read. The first thing wrong stays in `err`, and what is read after it does not count. */
 struct decoding {
-    json_t *root;
+    struct json_value *root;
+    json_t *tree; /* what is not plain, as it was read; else NULL */
     struct str data;
     struct arena *arena;
     struct err *err;
@@ -26,27 +28,28 @@ static void bad(struct decoding *d, const char *name, const char *what)
 }
 
 /* The member, or NULL for null and for none; `optional` says whether that is in order. */
-static json_t *member(struct decoding *d, json_t *object, const char *name, bool optional)
+static struct json_value *member(
+    struct decoding *d, const struct json_value *object, const char *name, bool optional)
 {
-    json_t *value = json_object_get(object, name);
-    if (value == NULL || json_is_null(value)) {
-        if (!optional)
-            bad(d, name, "is missing");
-        return NULL;
-    }
-    return value;
+    struct json_value *value = json_value_member(object, name);
+    if (value != NULL && value->kind != JSON_KIND_NULL)
+        return value;
+    if (!optional)
+        bad(d, name, "is missing");
+    return NULL;
 }
 
-static int64_t integer(struct decoding *d, json_t *object, const char *name, int64_t least, int64_t most)
+static int64_t integer(
+    struct decoding *d, const struct json_value *object, const char *name, int64_t least, int64_t most)
 {
-    json_t *value = member(d, object, name, false);
+    const struct json_value *value = member(d, object, name, false);
     if (value == NULL)
         return least;
-    if (!json_is_integer(value) || json_integer_value(value) < least || json_integer_value(value) > most) {
+    if (value->kind != JSON_KIND_INT || value->integer < least || value->integer > most) {
         bad(d, name, "is no integer within its range");
         return least;
     }
-    return json_integer_value(value);
+    return value->integer;
 }
 
 static uint64_t counter(struct decoding *d, const char *name)
@@ -54,24 +57,25 @@ static uint64_t counter(struct decoding *d, const char *name)
     return (uint64_t)integer(d, d->root, name, 1, (int64_t)UUID_COUNTER_MAX);
 }
 
-static int64_t amount(struct decoding *d, json_t *object, const char *name)
+static int64_t amount(struct decoding *d, const struct json_value *object, const char *name)
 {
     return integer(d, object, name, -LIMIT_AMOUNT_MAX, LIMIT_AMOUNT_MAX);
 }
 
-static struct str text(struct decoding *d, json_t *object, const char *name, size_t most, bool optional)
+static struct str text(
+    struct decoding *d, const struct json_value *object, const char *name, size_t most, bool optional)
 {
-    json_t *value = member(d, object, name, optional);
+    const struct json_value *value = member(d, object, name, optional);
     if (value == NULL)
         return STR_NONE;
-    if (!json_is_string(value) || json_string_length(value) > most) {
+    if (value->kind != JSON_KIND_TEXT || value->text.len > most) {
         bad(d, name, "is no text of its length");
         return STR_NONE;
     }
-    return arena_str(d->arena, (struct str){json_string_value(value), json_string_length(value)});
+    return value->text;
 }
 
-static struct uuid uuid(struct decoding *d, json_t *object, const char *name)
+static struct uuid uuid(struct decoding *d, const struct json_value *object, const char *name)
 {
     struct uuid id = {{0}};
     struct str written = text(d, object, name, UUID_TEXT_LEN, false);
@@ -104,7 +108,7 @@ static int8_t side(struct decoding *d)
     return str_eq_c(written, "credit") ? 1 : -1;
 }
 
-static struct str currency(struct decoding *d, json_t *object)
+static struct str currency(struct decoding *d, const struct json_value *object)
 {
     struct str code = text(d, object, "currency", LIMIT_ASSET_CODE_MAX, false);
     if (!d->bad && !asset_code_valid(code))
@@ -117,27 +121,31 @@ static uint8_t scale(struct decoding *d)
     return (uint8_t)integer(d, d->root, "scale", 0, LIMIT_ASSET_SCALE_MAX);
 }
 
-/*
- * As it was written, if it stands there without blanks, as ours do; else in the same form. `type` is what it must be.
- */
-static struct str raw(struct decoding *d, const char *name, json_type type, size_t most)
+/* Read by jansson: as it was written, if it stands there without blanks; else in the same form. */
+static struct str raw_of_tree(struct decoding *d, const char *name)
 {
-    json_t *value = member(d, d->root, name, true);
+    struct str written = event_json_member(d->data, name);
+    if (written.data != NULL)
+        return written;
+    char *dumped =
+        json_dumps(json_object_get(d->tree, name), JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
+    INVARIANT(dumped != NULL);
+    written = arena_str(d->arena, str_of(dumped));
+    free(dumped);
+    return written;
+}
+
+/* JSON text. `kind` is what it must be. */
+static struct str raw(struct decoding *d, const char *name, enum json_kind kind, size_t most)
+{
+    const struct json_value *value = member(d, d->root, name, true);
     if (value == NULL)
         return STR_NONE;
-    if (json_typeof(value) != type) {
+    if (value->kind != kind) {
         bad(d, name, "is of another type");
         return STR_NONE;
     }
-    struct str written = event_json_member(d->data, name);
-    if (written.data != NULL) {
-        written = arena_str(d->arena, written);
-    } else {
-        char *dumped = json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
-        INVARIANT(dumped != NULL);
-        written = arena_str(d->arena, str_of(dumped));
-        free(dumped);
-    }
+    struct str written = value->raw.data != NULL ? value->raw : raw_of_tree(d, name);
     if (written.len > most)
         bad(d, name, "is too long");
     return written;
@@ -153,16 +161,14 @@ static void decode_trace(struct decoding *d, struct fact_transfer *t)
 
 static void decode_postings(struct decoding *d, struct fact_transfer *t)
 {
-    json_t *postings = member(d, d->root, "postings", false), *posting;
-    size_t i;
-    if (!json_is_array(postings)) {
+    const struct json_value *postings = member(d, d->root, "postings", false);
+    if (postings == NULL || postings->kind != JSON_KIND_ARRAY) {
         bad(d, "postings", "is no array");
         return;
     }
-    json_array_foreach(postings, i, posting)
-    {
+    for (const struct json_value *posting = postings->first; posting != NULL; posting = posting->next) {
         struct str code = currency(d, posting);
-        if (i == 0)
+        if (posting == postings->first)
             t->currency = code;
         int64_t value = amount(d, posting, "amount");
         if (!d->bad && str_eq(code, t->currency))
@@ -177,7 +183,7 @@ static void decode_transfer(struct decoding *d, struct fact *f)
     *t = (struct fact_transfer){
         .idempotency_key = text(d, d->root, "idempotencyKey", LIMIT_IDEMPOTENCY_KEY_MAX, true),
         .actor = text(d, d->root, "actor", LIMIT_ACTOR_MAX, true),
-        .metadata = raw(d, "metadata", JSON_OBJECT, LIMIT_TEXT_BODY_MAX)};
+        .metadata = raw(d, "metadata", JSON_KIND_OBJECT, LIMIT_TEXT_BODY_MAX)};
     decode_trace(d, t);
     if (f->record_kind == RECORD_DECLINED) {
         t->refusal = text(d, d->root, "code", 64, true);
@@ -197,7 +203,7 @@ static void decode_account(struct decoding *d, struct fact *f)
         .opened = f->record_kind == RECORD_OPENING,
         .revision = (uint32_t)integer(d, d->root, "revision", 1, INT32_MAX),
         .floor = floor_of(d),
-        .has_text = json_object_get(d->root, "metadata") != NULL,
+        .has_text = json_value_member(d->root, "metadata") != NULL,
         .actor = text(d, d->root, "actor", LIMIT_ACTOR_MAX, true)};
     struct str status = text(d, d->root, "status", 16, false);
     if (!d->bad && !account_status_parse(status, &a->status))
@@ -209,8 +215,8 @@ static void decode_account(struct decoding *d, struct fact *f)
         a->external_id = text(d, d->root, "externalId", LIMIT_EXTERNAL_ID_MAX, true);
     }
     if (a->has_text) {
-        a->name = raw(d, "name", JSON_STRING, LIMIT_TEXT_BODY_MAX);
-        a->metadata = raw(d, "metadata", JSON_OBJECT, LIMIT_TEXT_BODY_MAX);
+        a->name = raw(d, "name", JSON_KIND_TEXT, LIMIT_TEXT_BODY_MAX);
+        a->metadata = raw(d, "metadata", JSON_KIND_OBJECT, LIMIT_TEXT_BODY_MAX);
     }
     if (!d->bad && counter(d, "number") != uuid_counter(a->account))
         bad(d, "number", "is not that of the account's id");
@@ -219,8 +225,8 @@ static void decode_account(struct decoding *d, struct fact *f)
 /* Amounts come in the account's normal sign; facts have them signed, credit positive. */
 static struct amounts amounts_of(struct decoding *d, const char *posted, const char *pending, int8_t sign)
 {
-    json_t *object = member(d, d->root, pending, false);
-    if (!json_is_object(object)) {
+    const struct json_value *object = member(d, d->root, pending, false);
+    if (object == NULL || object->kind != JSON_KIND_OBJECT) {
         bad(d, pending, "is no object");
         return (struct amounts){0};
     }
@@ -309,6 +315,50 @@ static void decode_record(struct decoding *d, size_t type, struct fact *f)
         bad(d, "events", "is less than this one's place");
 }
 
+static struct json_value *value_of_tree(json_t *tree, struct arena *arena)
+{
+    static const enum json_kind kinds[] = {[JSON_OBJECT] = JSON_KIND_OBJECT,
+        [JSON_ARRAY] = JSON_KIND_ARRAY,
+        [JSON_STRING] = JSON_KIND_TEXT,
+        [JSON_INTEGER] = JSON_KIND_INT,
+        [JSON_REAL] = JSON_KIND_REAL,
+        [JSON_TRUE] = JSON_KIND_BOOL,
+        [JSON_FALSE] = JSON_KIND_BOOL,
+        [JSON_NULL] = JSON_KIND_NULL};
+    struct json_value *value = ARENA_NEW(arena, struct json_value), **last = &value->first;
+    *value = (struct json_value){.kind = kinds[json_typeof(tree)]};
+    const char *name;
+    json_t *child;
+    size_t i;
+    if (json_is_string(tree))
+        value->text = arena_str(arena, (struct str){json_string_value(tree), json_string_length(tree)});
+    else if (json_is_integer(tree))
+        value->integer = json_integer_value(tree);
+    json_object_foreach(tree, name, child)
+    {
+        *last = value_of_tree(child, arena);
+        (*last)->name = arena_str(arena, str_of(name));
+        last = &(*last)->next;
+    }
+    json_array_foreach(tree, i, child)
+    {
+        *last = value_of_tree(child, arena);
+        last = &(*last)->next;
+    }
+    return value;
+}
+
+/* All of JSON, for what is not plain. */
+static void read_tree(struct decoding *d)
+{
+    json_error_t error;
+    d->tree = d->data.len > 0 ? json_loadb(d->data.data, d->data.len, JSON_REJECT_DUPLICATES, &error) : NULL;
+    if (d->tree != NULL)
+        d->root = value_of_tree(d->tree, d->arena);
+    else if (d->data.len > 0)
+        err_set(d->err, ERR_CORRUPT, "the event's data are no JSON: %s", error.text);
+}
+
 bool fact_decode(struct str type, struct str data, struct arena *arena, struct fact *ret_fact,
     bool *ret_known, struct err *err)
 {
@@ -318,19 +368,17 @@ bool fact_decode(struct str type, struct str data, struct arena *arena, struct f
     *ret_known = i < sizeof types / sizeof types[0];
     if (!*ret_known)
         return true;
-    json_error_t error;
-    struct decoding d = {.data = data, .arena = arena, .err = err};
-    d.root = data.len > 0 ? json_loadb(data.data, data.len, JSON_REJECT_DUPLICATES, &error) : NULL;
-    if (!json_is_object(d.root)) {
-        if (d.root == NULL && data.len > 0)
-            err_set(err, ERR_CORRUPT, "the event's data are no JSON: %s", error.text);
-        else
+    struct decoding d = {.data = data, .arena = arena, .err = err, .root = json_plain(data, arena)};
+    if (d.root == NULL)
+        read_tree(&d);
+    if (d.root != NULL && d.root->kind == JSON_KIND_OBJECT) {
+        *ret_fact = (struct fact){.offset = -1};
+        decode_record(&d, i, ret_fact);
+    } else {
+        d.bad = true;
+        if (d.root != NULL || data.len == 0)
             err_set(err, ERR_CORRUPT, "the event's data are no JSON object");
-        json_decref(d.root);
-        return false;
     }
-    *ret_fact = (struct fact){.offset = -1};
-    decode_record(&d, i, ret_fact);
-    json_decref(d.root);
+    json_decref(d.tree);
     return !d.bad;
 }

@@ -160,15 +160,18 @@ static int make(struct db *control, const char *url, const char *source, bool li
     return rc;
 }
 
-int generation_find(const char *url, bool create, bool pooled, uint32_t *ret_id, struct err *err)
+int generation_find(
+    const char *url, const struct readmodel_options *options, uint32_t *ret_id, struct err *err)
 {
+    const char *source = options->source != NULL ? options->source : "";
+    bool create = options->create, pooled = options->pooled;
     struct db *control;
     int rc = open_control(url, create, pooled, &control, err);
     if (rc != 0)
         return rc;
     rc = generation_live(control, ret_id, err);
     for (int tries = 0; rc == 0 && *ret_id == 0 && create; tries++) {
-        rc = make(control, url, "", true, pooled, ret_id, err);
+        rc = make(control, url, source, true, pooled, ret_id, err);
         if (rc != ERR_CONFLICT || tries == 3)
             break;
         rc = generation_live(control, ret_id, err); /* another was faster */

@@ -9,7 +9,8 @@
 
 void generation_part(uint32_t id, char ret_part[GENERATION_PART_MAX]);
 /* The live generation of a database, which is made if there is none and `create` is set. ERR_NOT_FOUND. */
-MUST_CHECK int generation_find(const char *url, bool create, bool pooled, uint32_t *ret_id, struct err *err);
+MUST_CHECK int generation_find(
+    const char *url, const struct readmodel_options *options, uint32_t *ret_id, struct err *err);
 /* The projections' indexes, those that are not there yet. */
 MUST_CHECK int generation_index(struct db *db, struct err *err);
 

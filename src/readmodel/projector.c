@@ -13,6 +13,7 @@
 
 #include "base/instant.h"
 #include "db/postgres_url.h"
+#include "readmodel/hole.h"
 #include "readmodel/projector_internal.h"
 #include "telemetry/log.h"
 #include "telemetry/metrics.h"
@@ -25,6 +26,7 @@
 #define PAUSE_MOST_MS 5000
 #define GAP_PAUSE_MS 1000
 #define MEASURE_US 1000000 /* how often lag and parked messages are counted */
+#define SCRUB_US 1000000   /* how often it is tried while readers are in the way */
 #define NAMES 64           /* ledgers of a batch that are remembered as told */
 #define CONFLICTS_MAX 20   /* in a row: that is nobody else's turn, it is something that will not go away */
 
@@ -47,7 +49,8 @@ struct projector {
     bool at_gap; /* until the fact at this place was applied, or another model is open */
     uint32_t gap_part;
     int64_t gap_offset;
-    int64_t renewed_us, switch_looked_us, measured_us;
+    struct hole hole;
+    int64_t renewed_us, switch_looked_us, measured_us, scrubbed_us;
     int pause_ms;
     unsigned conflicts; /* in a row */
 };
@@ -127,6 +130,7 @@ static void let_go(struct projector *p)
     readmodel_close(p->model);
     p->model = NULL;
     p->at_gap = false;
+    p->hole = (struct hole){.seq = 0};
 }
 
 static void yield(struct projector *p, struct err *err)
@@ -175,16 +179,20 @@ static int open_control(struct projector *p, struct err *err)
     return p->control != NULL ? 0 : projector_control(&p->config, true, &p->control, err);
 }
 
+static void tell_seq(struct projector *p, struct str ledger, uint64_t seq)
+{
+    metrics_ledger_seq(p->config.metrics, METRIC_LEDGER_PROJECTED, ledger, seq);
+    if (p->config.reached != NULL)
+        p->config.reached(p->config.ctx, ledger, seq);
+}
+
 static int tell_ledger(struct projector *p, struct str ledger, struct err *err)
 {
     uint64_t seq;
     int r = readmodel_seq(p->model, ledger, &seq, err);
-    if (r != 0)
-        return r;
-    metrics_ledger_seq(p->config.metrics, METRIC_LEDGER_PROJECTED, ledger, seq);
-    if (p->config.reached != NULL)
-        p->config.reached(p->config.ctx, ledger, seq);
-    return 0;
+    if (r == 0)
+        tell_seq(p, ledger, seq);
+    return r;
 }
 
 /* A model that was opened may be ahead of what was told: another process, or a rebuild, brought it there. */
@@ -196,12 +204,12 @@ static int tell_all(struct projector *p, struct err *err)
     arena_init(&arena, 0);
     int r = readmodel_ledgers(p->model, &arena, &ledgers, &n, err);
     for (size_t i = 0; r == 0 && i < n; i++)
-        r = tell_ledger(p, ledgers[i].name, err);
+        tell_seq(p, ledgers[i].name, ledgers[i].seq);
     arena_fini(&arena);
     return r;
 }
 
-/* Once a ledger of the batch; twice does no harm. */
+/* Once a ledger of the batch; of many, all in one question. */
 static int tell(struct projector *p, size_t n, struct err *err)
 {
     struct str told[NAMES];
@@ -210,11 +218,13 @@ static int tell(struct projector *p, size_t n, struct err *err)
     for (size_t i = 0; r == 0 && i < n; i++) {
         struct str ledger = p->batch.facts[i].ledger;
         size_t k = 0;
-        while (k < n_told && k < NAMES && !str_eq(told[k], ledger))
+        while (k < n_told && !str_eq(told[k], ledger))
             k++;
-        if (k < n_told && k < NAMES)
+        if (k < n_told)
             continue;
-        told[n_told++ % NAMES] = ledger;
+        if (n_told == NAMES)
+            return tell_all(p, err);
+        told[n_told++] = ledger;
         r = tell_ledger(p, ledger, err);
     }
     return r;
@@ -233,7 +243,10 @@ static int open_source(struct projector *p, struct err *err)
 
 static int open_model(struct projector *p, struct err *err)
 {
-    const struct readmodel_options options = {.write = true, .create = true, .pooled = p->config.pooled};
+    const struct readmodel_options options = {.write = true,
+        .create = true,
+        .source = projector_source_name(&p->config),
+        .pooled = p->config.pooled};
     int r = open_source(p, err);
     if (r == 0)
         r = readmodel_open(p->config.read_url, &options, &p->model, err);
@@ -269,6 +282,7 @@ static void measure(struct projector *p)
     if (p->source->ops->lag(p->source, &lag, NULL) == 0) {
         metrics_set(p->config.metrics, METRIC_PROJECTION_LAG_RECORDS, (int64_t)lag.records);
         metrics_oldest(p->config.metrics, METRIC_PROJECTION_OLDEST, lag.oldest_at);
+        (void)!hole_look(&p->hole, p->model, lag.records < READMODEL_BATCH_MAX, now, NULL);
     }
     if (readmodel_parked_count(p->model, &parked, NULL) == 0)
         metrics_set(p->config.metrics, METRIC_PARKED_MESSAGES, (int64_t)parked);
@@ -324,8 +338,12 @@ static void following(struct projector *p)
 {
     for (size_t i = 0; i < p->batch.n && p->at_gap; i++)
         p->at_gap = p->batch.facts[i].part != p->gap_part || p->batch.facts[i].offset < p->gap_offset;
-    if (!p->at_gap)
-        set_phase(p, PROJECTOR_FOLLOWING, "");
+    if (p->at_gap)
+        return;
+    char text[512] = "";
+    if (p->hole.there)
+        hole_describe(&p->hole, text);
+    set_phase(p, p->hole.there ? PROJECTOR_STOPPED_AT_GAP : PROJECTOR_FOLLOWING, text);
 }
 
 static int apply(struct projector *p, struct err *err)
@@ -349,8 +367,21 @@ static int apply(struct projector *p, struct err *err)
     if (applied.gap)
         return stop_at_gap(p, &applied.at, &p->batch.facts[applied.taken], err);
     p->source->ops->applied(p->source);
+    if (!p->batch.more)
+        metrics_oldest(m, METRIC_PROJECTION_OLDEST, 0);
     following(p);
     return 0;
+}
+
+/* What was erased is in no file any more. Readers may hold that up: then it is tried again. */
+static int scrub(struct projector *p, struct err *err)
+{
+    int64_t now = projector_monotonic_us();
+    if (p->scrubbed_us != 0 && now - p->scrubbed_us < SCRUB_US)
+        return 0;
+    int r = readmodel_scrub(p->model, false, err);
+    p->scrubbed_us = r == ERR_BUSY ? now : 0;
+    return r == ERR_BUSY ? 0 : r;
 }
 
 static int project(struct projector *p, struct err *err)
@@ -364,6 +395,8 @@ static int project(struct projector *p, struct err *err)
         following(p);
     else
         r = apply(p, err);
+    if (r == 0)
+        r = scrub(p, err);
     if (r == 0)
         measure(p);
     return r;
@@ -424,7 +457,7 @@ static void *projector_main(void *arg)
         if (r != 0)
             recover(p, r, &err);
         else
-            p->pause_ms = p->conflicts = 0;
+            p->pause_ms = 0, p->conflicts = 0;
     }
     struct err err = {0};
     if (p->control != NULL)
@@ -455,7 +488,8 @@ static bool passes(int code, const char *url)
 
 static int start(struct projector *p, struct err *err)
 {
-    const struct readmodel_options options = {.create = true, .pooled = p->config.pooled};
+    const struct readmodel_options options = {
+        .create = true, .source = projector_source_name(&p->config), .pooled = p->config.pooled};
     struct readmodel *model = NULL;
     int r = open_control(p, err);
     if (r == 0)

@@ -22,6 +22,8 @@ MUST_CHECK int projector_control(
 /* From Kafka if there is one, else from the journal. */
 MUST_CHECK int projector_source(
     const struct projector_config *config, bool journal, struct source **ret_source, struct err *err);
+/* What the generations that it makes are said to be fed by. */
+const char *projector_source_name(const struct projector_config *config);
 /* Somebody other than us is about to switch over. */
 MUST_CHECK int projector_switching(struct db *control, bool *ret_switching, struct err *err);
 
@@ -45,6 +47,9 @@ MUST_CHECK int projector_note_read(
 MUST_CHECK int source_journal_only(struct source *source, uint32_t part, struct err *err);
 /* Parts from here on are Kafka's, below are ledgers of the journal. */
 #define SOURCE_PART_KAFKA 0x10000
+
+/* What a rebuild that was killed left, and what the one before kept for its readers; for whoever holds LEASE_REBUILD. */
+MUST_CHECK int projector_drop_leftovers(const char *read_url, struct err *err);
 
 int64_t projector_now_us(void);       /* since the epoch */
 int64_t projector_monotonic_us(void); /* since some time */

@@ -103,6 +103,37 @@ static void test_follows(void **state)
     stage_free(s);
 }
 
+static bool shows(struct metrics *m, const char *line)
+{
+    struct strbuf b;
+    strbuf_init(&b);
+    metrics_render(m, &b);
+    strbuf_char(&b, '\0');
+    bool found = strstr(b.data, line) != NULL;
+    strbuf_fini(&b);
+    return found;
+}
+
+/* A lag that was is not shown until somebody posts again. */
+static void test_lag_ends(void **state)
+{
+    (void)state;
+    struct stage *s = stage_new(50);
+    s->config.metrics = metrics_new();
+    struct projector *p = stage_start(s);
+    stage_wait(s, stage_head(s));
+    for (int i = 0; i < 3; i++) {
+        stage_transfer(s, 1);
+        projector_wake(p);
+        stage_wait(s, stage_head(s));
+        usleep(50000); /* less than it is measured after */
+        assert_true(shows(s->config.metrics, "\ncreditledger_projection_lag_seconds 0.000000\n"));
+    }
+    projector_stop(p);
+    metrics_free(s->config.metrics);
+    stage_free(s);
+}
+
 /* One at a time; whoever stops gives its place to the other. */
 static void test_takes_over(void **state)
 {
@@ -280,18 +311,63 @@ static void test_cancelled(void **state)
     stage_free(s);
 }
 
+/* --- an erasure waits for it -------------------------------------------------------------------------------- */
+
+static void expect_only(const struct stage *s, const char *source)
+{
+    struct err err = {0};
+    struct arena arena;
+    struct generation *generations;
+    size_t n;
+    arena_init(&arena, 0);
+    good(generation_list(s->read_url, &arena, &generations, &n, &err), &err);
+    CHECK_INT("generations", n, 1);
+    assert_string_equal(generations[0].source, source);
+    arena_fini(&arena);
+}
+
+static void test_catch_up(void **state)
+{
+    (void)state;
+    struct stage *s = stage_new(50);
+    struct err err = {0};
+    uint32_t id;
+    struct projector_state shown;
+    CHECK_INT("none", projector_catch_up(&s->config, STR("main"), 1, &err), ERR_NOT_FOUND);
+    struct projector *p = stage_start(s);
+    stage_wait(s, stage_head(s));
+    stage_transfer(s, 20); /* by the projector, which nobody woke */
+    good(projector_catch_up(&s->config, STR("main"), stage_head(s), &err), &err);
+    stage_wait(s, stage_head(s));
+    stage_wait_for_phase(p, PROJECTOR_FOLLOWING, &shown);
+    projector_stop(p);
+    good(
+        generation_new(s->read_url, "journal", &id, &err), &err); /* as a rebuild that was killed leaves it */
+    stage_transfer(s, 20);
+    good(projector_catch_up(&s->config, STR("main"), stage_head(s), &err), &err);
+    CHECK_INT("differences", stage_differences(s), 0);
+    expect_only(s, "journal");
+    stage_sql(s, "UPDATE @head SET version = version - 1"); /* what comes next comes too early */
+    stage_transfer(s, 1);
+    CHECK_INT("gap", projector_catch_up(&s->config, STR("main"), stage_head(s), &err), ERR_CORRUPT);
+    assert_non_null(strstr(err.message, "gap"));
+    stage_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_batches),
         cmocka_unit_test(test_lost),
         cmocka_unit_test(test_follows),
+        cmocka_unit_test(test_lag_ends),
         cmocka_unit_test(test_takes_over),
         cmocka_unit_test(test_away),
         cmocka_unit_test(test_lasting_conflict),
         cmocka_unit_test(test_gap),
         cmocka_unit_test(test_rebuild_beside),
         cmocka_unit_test(test_cancelled),
+        cmocka_unit_test(test_catch_up),
     };
     log_setup(LOG_ERROR + 1, LOG_JSON);
     char url[STAGE_URL_SIZE];

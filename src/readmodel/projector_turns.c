@@ -44,6 +44,11 @@ int projector_control(
     return r;
 }
 
+const char *projector_source_name(const struct projector_config *config)
+{
+    return config->kafka != NULL ? "kafka" : "journal";
+}
+
 int projector_source(
     const struct projector_config *config, bool journal, struct source **ret_source, struct err *err)
 {

@@ -16,6 +16,7 @@ struct readmodel {
     struct db *db;
     uint32_t generation;
     bool write;
+    bool unscrubbed; /* what was erased may still be in the files */
     /* What the writer keeps in memory. It counts only while `loaded`: a failure throws it away. */
     bool loaded;
     int64_t serial, next_parked;
@@ -100,7 +101,7 @@ int readmodel_open(
     int64_t serial;
     uint32_t id = options->building;
     struct db *db;
-    int rc = id != 0 ? 0 : generation_find(url, options->create, options->pooled, &id, err);
+    int rc = id != 0 ? 0 : generation_find(url, options, &id, err);
     if (rc != 0)
         return rc;
     generation_part(id, part);
@@ -122,6 +123,7 @@ int readmodel_open(
     m->db = db;
     m->generation = id;
     m->write = options->write;
+    m->unscrubbed = options->write && options->building == 0;
     heads_init(&m->heads, options->heads != 0 ? options->heads : READMODEL_HEADS_DEFAULT);
     *ret_model = m;
     return 0;
@@ -305,6 +307,7 @@ static void accept(struct applying *a, const struct fact *f, uint32_t ledger, st
         applied.account = head->number;
         if (f->record_kind == RECORD_ERASURE && f->related_seq != 0)
             progress_erase(m->progress, ledger, f->related_seq);
+        m->unscrubbed |= f->record_kind == RECORD_ERASURE;
     } else if (f->kind == FACT_ACCOUNT) {
         applied.asset = progress_asset_id(m->progress, f->account.currency, f->account.scale);
         applied.account = uuid_counter(f->account.account);
@@ -475,6 +478,15 @@ int readmodel_apply(struct readmodel *m, const struct fact *facts, size_t n, con
     *ret_applied = (struct readmodel_applied){.taken = 0};
     /* Its tables are gone: to the projector it is the same as another one's having taken over. */
     return rc == ERR_NOT_FOUND ? err_set(err, ERR_CONFLICT, "generation %u was dropped", m->generation) : rc;
+}
+
+int readmodel_scrub(struct readmodel *m, bool thorough, struct err *err)
+{
+    INVARIANT(m->write);
+    int rc = m->unscrubbed || thorough ? db_scrub(m->db, thorough, err) : 0;
+    if (rc == 0)
+        m->unscrubbed = false;
+    return rc;
 }
 
 int readmodel_finish(struct readmodel *m, struct err *err)

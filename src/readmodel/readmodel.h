@@ -40,9 +40,10 @@ struct generation {
 };
 
 struct readmodel_options {
-    bool write;        /* for readmodel_apply() */
-    bool create;       /* a database without one gets its first generation, live from the start and empty */
-    uint32_t building; /* this generation instead of the live one; 0: the live one */
+    bool write;         /* for readmodel_apply() */
+    bool create;        /* a database without one gets its first generation, live from the start and empty */
+    const char *source; /* with `create`: who will feed it, "journal" or "kafka" */
+    uint32_t building;  /* this generation instead of the live one; 0: the live one */
     bool pooled;
     size_t heads; /* 0: the default */
 };
@@ -108,6 +109,12 @@ MUST_CHECK int readmodel_apply(struct readmodel *model, const struct fact *facts
  * generation_switch() does it otherwise. Harmless if they are there.
  */
 MUST_CHECK int readmodel_finish(struct readmodel *model, struct err *err);
+
+/*
+ * What erasures took out leaves the files, too (db_scrub()). To be called after readmodel_apply(), and once after opening,
+ * for whoever wrote before may have been killed; costs nothing when there is nothing to do. ERR_BUSY: call it again.
+ */
+MUST_CHECK int readmodel_scrub(struct readmodel *model, bool thorough, struct err *err);
 
 /* How far each ledger is, by name; 0 if it was never heard of. */
 MUST_CHECK int readmodel_seq(struct readmodel *model, struct str ledger, uint64_t *ret_seq, struct err *err);

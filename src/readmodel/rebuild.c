@@ -90,21 +90,20 @@ static int go_on(struct rebuild *b, struct err *err)
 
 /* --- generations -------------------------------------------------------------------------------------------- */
 
-/* What a rebuild that was killed left, and what the one before kept for its readers. */
-static int drop_leftovers(struct rebuild *b, struct err *err)
+int projector_drop_leftovers(const char *read_url, struct err *err)
 {
     struct arena arena;
     struct generation *generations;
     size_t n;
     arena_init(&arena, 0);
-    int r = generation_list(b->config->read_url, &arena, &generations, &n, err);
+    int r = generation_list(read_url, &arena, &generations, &n, err);
     if (r == ERR_NOT_FOUND) { /* nothing was made here before */
         r = 0;
         n = 0;
     }
     for (size_t i = 0; r == 0 && i < n; i++)
         if (generations[i].state != GENERATION_LIVE)
-            r = generation_drop(b->config->read_url, generations[i].id, err);
+            r = generation_drop(read_url, generations[i].id, err);
     arena_fini(&arena);
     return r;
 }
@@ -151,9 +150,9 @@ static int make(struct rebuild *b, struct err *err)
 {
     int r = generation_live(b->control, &b->live, err);
     if (r == 0)
-        r = drop_leftovers(b, err);
+        r = projector_drop_leftovers(b->config->read_url, err);
     if (r == 0)
-        r = generation_new(b->config->read_url, b->config->kafka != NULL ? "kafka" : "journal", &b->id, err);
+        r = generation_new(b->config->read_url, projector_source_name(b->config), &b->id, err);
     if (r != 0)
         return r;
     const struct readmodel_options options = {.write = true, .building = b->id, .pooled = b->config->pooled};

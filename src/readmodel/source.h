@@ -14,11 +14,13 @@ struct source_lag {
 };
 
 struct source_batch {
-    struct arena arena; /* all that is below lives here */
-    const struct fact *facts;
+    struct arena arena; /* what facts and parked messages point to */
+    const struct fact
+        *facts; /* this array and the next are the source's own, until its next next() or close() */
     size_t n;
     const struct parked *parked;
     size_t n_parked;
+    bool more; /* as far as the source knows, something waits behind it */
 };
 
 struct source;

@@ -324,6 +324,7 @@ static int journal_next(
     }
     if (r != 0)
         scan_done(s);
+    batch->more = batch->n == most; /* else it went to the heads that it saw */
     return r;
 }
 

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -14,21 +15,21 @@
 #include "base/instant.h"
 #include "kafka/kafka.h"
 #include "readmodel/projector_internal.h"
+#include "telemetry/log.h"
 
 #define TOPICS 3
 #define SLICE_MS 50     /* a wake is noticed after that long */
 #define COUNT_MS 30000  /* how often partitions are counted */
 #define MISSING_MS 500  /* the same, while a topic is missing */
-#define MEASURE_MS 2000 /* how often their ends are asked for */
+#define MEASURE_MS 2000 /* how often their ends are asked for, */
+#define IDLE_MS 5000    /* and how often while nothing comes */
 #define TIMEOUT_MS 3000 /* of one question to the broker */
 
 struct place {
     struct kafka_place at; /* next: -1 until anything was read */
     uint32_t part;
-    bool moved;  /* since offsets were committed */
-    int64_t end; /* the partition's end when last asked for */
-    /* What is known to be no message: read to its end, a partition still has the transactions' markers before it. */
-    int64_t drained;
+    bool moved; /* since offsets were committed */
+    bool anew;  /* the partition begins again: what was read of it says nothing of where to go on */
 };
 
 struct kafka_source {
@@ -42,6 +43,7 @@ struct kafka_source {
     size_t n_places;
     int partitions[TOPICS];
     bool assigned;
+    bool anew;         /* a partition is, see struct place */
     bool idle;         /* the last wait ended without a message */
     int64_t newest_at; /* recorded_at of the last fact handed out */
     int64_t counted_ms, measured_ms;
@@ -91,8 +93,20 @@ static void add_place(struct kafka_source *s, enum event_topic topic, int partit
     };
 }
 
-/* Topics that are not there yet have none: the relay makes them. */
-static int count_partitions(struct kafka_source *s, bool *ret_more, struct err *err)
+/* A topic that was deleted and made again may have fewer. */
+static void drop_places(struct kafka_source *s, int topic, int partitions)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < s->n_places; i++)
+        if (s->places[i].at.partition < partitions ||
+            strcmp(s->places[i].at.topic, event_topic_name((enum event_topic)topic)) != 0)
+            s->places[kept++] = s->places[i];
+    s->n_places = kept;
+    s->partitions[topic] = partitions;
+}
+
+/* Topics that are not there yet have none: the relay makes them. `less`: those that went count too. */
+static int count_partitions(struct kafka_source *s, bool less, bool *ret_more, struct err *err)
 {
     *ret_more = false;
     s->counted_ms = monotonic_ms();
@@ -104,6 +118,8 @@ static int count_partitions(struct kafka_source *s, bool *ret_more, struct err *
         if (n >= SOURCE_PART_KAFKA)
             return err_set(
                 err, ERR_UNSUPPORTED, "topic %s has %d partitions", event_topic_name((enum event_topic)t), n);
+        if (less && n < s->partitions[t])
+            drop_places(s, t, n);
         for (; s->partitions[t] < n; s->partitions[t]++) {
             add_place(s, (enum event_topic)t, s->partitions[t]);
             *ret_more = true;
@@ -125,6 +141,34 @@ static int assign(struct kafka_source *s, struct err *err)
     return r;
 }
 
+/*
+ * A topic that was made anew, or that lost its end, counts its offsets again: where the read model was in it is somewhere
+ * else now, or nowhere. librdkafka would go to the beginning by itself when it finds nothing there, and go on in the
+ * middle when there is something; and the read model would keep a position that is too far. One of which retention took
+ * what was not read goes on at what is left, and says so.
+ */
+static int begin_again(struct kafka_source *s, struct place *p, struct readmodel *model, struct err *err)
+{
+    int64_t low, high;
+    if (p->at.next <= 0)
+        return 0;
+    int r = kafka_watermarks(s->watcher, p->at.topic, p->at.partition, TIMEOUT_MS, &low, &high, err);
+    bool lost = r == 0 && p->at.next < low;
+    if (r < 0 || (p->at.next <= high && !lost && !p->anew))
+        return r;
+    char partition[16];
+    snprintf(partition, sizeof partition, "%d", p->at.partition);
+    log_event(LOG_WARNING,
+        lost ? "messages were deleted before they were read: 'creditledger projections rebuild' has them"
+             : "a topic was made anew, or has lost messages: read from its beginning; what is not there "
+               "'creditledger projections rebuild' has",
+        "topic", p->at.topic, "partition", partition, NULL);
+    p->at.next = low;
+    r = readmodel_set_offsets(model, &(struct readmodel_offset){p->part, low}, 1, err);
+    p->anew = r != 0;
+    return r;
+}
+
 static int kafka_source_seek(struct source *source, struct readmodel *model, struct err *err)
 {
     struct kafka_source *s = of(source);
@@ -133,7 +177,7 @@ static int kafka_source_seek(struct source *source, struct readmodel *model, str
     size_t n;
     bool more;
     s->assigned = false;
-    int r = count_partitions(s, &more, err);
+    int r = count_partitions(s, true, &more, err);
     if (r < 0)
         return r;
     arena_init(&arena, 0);
@@ -143,6 +187,7 @@ static int kafka_source_seek(struct source *source, struct readmodel *model, str
         for (size_t i = 0; i < n; i++)
             if (offsets[i].part == s->places[p].part)
                 s->places[p].at.next = offsets[i].next;
+        r = begin_again(s, &s->places[p], model, err);
     }
     arena_fini(&arena);
     return r == 0 ? assign(s, err) : r;
@@ -162,7 +207,7 @@ static int look_for_more(struct kafka_source *s, struct err *err)
     bool more;
     if (monotonic_ms() - s->counted_ms < (topic_missing(s) ? MISSING_MS : COUNT_MS))
         return 0;
-    int r = count_partitions(s, &more, err);
+    int r = count_partitions(s, false, &more, err);
     return r == 0 && more ? assign(s, err) : r;
 }
 
@@ -199,6 +244,10 @@ static void take(struct kafka_source *s, const struct kafka_received *m, struct 
     struct place *place = place_of(s, m->topic, m->partition);
     if (place == NULL) /* of an assignment before this one */
         return;
+    if (m->offset < place->at.next) {
+        place->anew = s->anew = true;
+        return;
+    }
     place->at.next = m->offset + 1;
     place->moved = true;
     struct str type = header(m, "ce_type");
@@ -256,6 +305,7 @@ static int kafka_source_next(
     reserve(s, most);
     *batch = (struct source_batch){.arena = batch->arena, .facts = s->facts, .parked = s->parked};
     INVARIANT(s->assigned);
+    s->anew = false;
     int r = look_for_more(s, err);
     if (r == 0)
         r = receive(s, most, timeout_ms, batch, &messages, &n, err);
@@ -264,7 +314,8 @@ static int kafka_source_next(
     s->idle = n == 0 && timeout_ms > 0;
     for (size_t i = 0; i < n; i++)
         take(s, &messages[i], batch);
-    return 0;
+    batch->more = n == most || s->lag.records > 0;
+    return s->anew ? err_set(err, ERR_LOST, "a partition of a topic begins again") : 0;
 }
 
 static void kafka_source_applied(struct source *source)
@@ -290,30 +341,29 @@ static int measure(struct kafka_source *s, struct err *err)
     uint64_t records = 0;
     for (size_t i = 0; i < s->n_places; i++) {
         struct place *p = &s->places[i];
-        int64_t low;
-        int r = kafka_watermarks(s->watcher, p->at.topic, p->at.partition, TIMEOUT_MS, &low, &p->end, err);
+        int64_t low, end;
+        int r = kafka_watermarks(s->watcher, p->at.topic, p->at.partition, TIMEOUT_MS, &low, &end, err);
         if (r < 0)
             return r;
-        if (s->idle)
-            p->drained = p->end;
         int64_t at = p->at.next > low ? p->at.next : low;
-        if (at < p->drained)
-            at = p->drained;
-        records += p->end > at ? (uint64_t)(p->end - at) : 0;
+        /* Read to its end, a partition still has the transactions' markers behind its last message. */
+        int64_t read = kafka_end_read(s->consumer, p->at.topic, p->at.partition);
+        if (at < read)
+            at = read;
+        records += end > at ? (uint64_t)(end - at) : 0;
     }
     s->lag.records = records;
     return 0;
 }
 
 /* Behind by messages: what lies between where it reads and the partitions' ends. Markers of transactions count while it
- * is behind, and no more when a wait found nothing. */
+ * is behind. Asked for now and then also when nothing comes: a reader that gets nothing is to show it. */
 static int kafka_source_lag(struct source *source, struct source_lag *ret_lag, struct err *err)
 {
     struct kafka_source *s = of(source);
     int r = 0;
-    if (s->idle && s->lag.records == 0) {
-        /* What was seen last holds: nothing came since. */
-    } else if (s->measured_ms == 0 || monotonic_ms() - s->measured_ms >= MEASURE_MS) {
+    int64_t every = s->idle && s->lag.records == 0 ? IDLE_MS : MEASURE_MS;
+    if (s->measured_ms == 0 || monotonic_ms() - s->measured_ms >= every) {
         r = measure(s, err);
         s->measured_ms = monotonic_ms();
     }

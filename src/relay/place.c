@@ -160,7 +160,10 @@ static int see_position(void *ctx, const struct kafka_received *m)
     struct topic_read *read = ctx;
     struct place place;
     if (!place_parse(m->value, &place))
-        return err_set(read->err, ERR_CORRUPT, "offset %lld of " RELAY_POSITION_TOPIC " is no position",
+        return err_set(read->err, ERR_CORRUPT,
+            "offset %lld of " RELAY_POSITION_TOPIC " is no position: somebody else wrote there; if that "
+                                                   "topic is deleted, the relay makes it again and goes on "
+            "from its cursor",
             (long long)m->offset);
     struct book *book = find_book(read->books, m->key);
     if (book == NULL)

@@ -1,8 +1,10 @@
 """import, export, backup, erase and trial-balance: exit codes, locks, and what an independent reader makes of the export."""
+import contextlib
 import hashlib
 import json
 import os
 import shutil
+import sqlite3
 import struct
 import subprocess
 from datetime import datetime, timezone
@@ -287,7 +289,7 @@ def erasures(tap):
         assert not traces(desk, "Secretnote"), traces(desk, "Secretnote")
     with tap.point("erase: an account's names, in its opening and its revision"):
         done = desk.run("erase", "--account", "ext:alice", "--yes", "--json").json()
-        assert len(done["erased"]) == 2, done
+        assert len(done["erased"]) == 2 and done["readModel"] == "clean", done
         assert not traces(desk, "Secretname") and not traces(desk, "Othersecret")
     with tap.point("erase: a second time there is nothing to erase"):
         assert "nothing to erase" in desk.run("erase", "--account", alice["accountId"], "--yes").out
@@ -297,6 +299,18 @@ def erasures(tap):
         records = check_chain(desk.run("export").out)
         assert [r["relatedSeq"] for r in records if r["kind"] == "erasure"][0] == paid["seq"]
         assert [r["reference"] for r in records if r["kind"] == "erasure"][0] == "request 12"
+    with tap.point("erase: a read model that cannot be brought up to it is told"):
+        with desk.server() as server:
+            server.post("/accounts", {"currency": "USD", "externalId": "carol", "name": "Carol Thirdsecret"})
+        desk.run("projections", "rebuild")
+        with contextlib.closing(sqlite3.connect(os.path.join(desk.data, "ledger-read-g2.db"))) as read:
+            read.execute("UPDATE head SET version = version - 1")
+            read.commit()
+        done = desk.run("erase", "--account", "ext:carol", "--yes", "--json")
+        assert done.json()["readModel"] == "behind" and "still has it until a projector runs" in done.err and "gap" in done.err, done
+        desk.run("projections", "rebuild")
+        assert desk.run("erase", "--account", "ext:carol", "--yes", "--json").json()["readModel"] == "clean"
+        assert not traces(desk, "Thirdsecret"), traces(desk, "Thirdsecret")
     with tap.point("erase: what is not there, and what is no target"):
         desk.run("erase", "--seq", "9999", "--yes", code=1)
         desk.run("erase", "--account", "ext:nobody", "--yes", code=1)

@@ -47,6 +47,12 @@ def check_migrate(tap, postgres):
         assert "pg_dump" in done.err and not os.path.exists("/tmp/never"), done
 
 
+def names_read(postgres, url):
+    """Names of accounts in the read model."""
+    rows = postgres.sql("SELECT name FROM creditledger_read.g1_account WHERE name IS NOT NULL", url)
+    return [json.loads(row) for row in rows.splitlines()]
+
+
 def check_roles(tap, postgres):
     url = postgres.database("roles")
     app = f"app_{os.getpid()}"
@@ -71,10 +77,16 @@ def check_roles(tap, postgres):
         done = run(runtime, "erase", "--account", "ext:a", "--yes", code=None)
         assert done.code != 0, done
         assert it.must(200, "GET", "/accounts/ext:a")["name"] == "name of a"
-        run(url, "erase", "--account", "ext:a", "--reason", "ticket", "--yes")
-        assert it.must(200, "GET", "/accounts/ext:a")["name"] is None
+        assert run(url, "erase", "--account", "ext:a", "--reason", "ticket", "--yes", "--json").json()["readModel"] == "clean"
+        for consistency in ("strong", "eventual"):
+            assert it.must(200, "GET", f"/accounts/ext:a?consistency={consistency}")["name"] is None
+        assert names_read(postgres, url) == ["name of b"]
         it.must(201, "POST", "/transfers", {"from": "ext:a", "to": "ext:b", "amount": 1, "currency": "USD"})
         assert run(url, "verify").code == 0
+    with tap.point("where nobody projects, erase brings the read model up to it"):
+        assert run(url, "erase", "--account", "ext:b", "--yes", "--json").json()["readModel"] == "clean"
+        assert names_read(postgres, url) == []
+        assert run(runtime, "projections", "check").code == 0
     postgres.sql(f"DROP OWNED BY {app}; DROP ROLE {app}", url)
 
 

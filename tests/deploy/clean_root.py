@@ -94,9 +94,9 @@ class CleanRoot:
     def __init__(self, release=None):
         kept = prepare(release)
         self.path = tempfile.mkdtemp(prefix="creditledger-root-")
-        os.chmod(self.path, 0o755)
         self.updated = False
         run("tar", "-C", self.path, "-xf", kept)
+        os.chmod(self.path, 0o755)  # behind tar, which gives it the mode of where it was made
         shutil.copy("/etc/resolv.conf", self.path + "/etc/resolv.conf")
 
     def __enter__(self):

@@ -16,11 +16,9 @@ import kafka  # noqa: E402
 import postgres  # noqa: E402
 import prometheus  # noqa: E402
 import under  # noqa: E402
-from fleet import need_roles  # noqa: E402
 from live import PROGRAM, Client  # noqa: E402
 from tap import SOURCE, Tap  # noqa: E402
 
-need_roles()
 postgres.need_binaries()
 kafka.need_broker()
 prometheus.need_programs()

@@ -1,12 +1,15 @@
 /*
  * Fuzzing the decoding of events into facts: the first byte picks the type, the rest is the data. What is accepted must
- * have the properties that the read model relies on, and an entry must come back the same from what is parked of it.
+ * have the properties that the read model relies on, and an entry must come back the same from what is parked of it. What
+ * is plain must be JSON.
  */
+#include <jansson.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "money/amount.h"
 #include "readmodel/fact.h"
+#include "readmodel/json_plain.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -36,6 +39,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct err err = {0};
     bool known;
     arena_init(&arena, 0);
+    json_t *tree =
+        json_loadb((const char *)data + 1, size - 1, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, NULL);
+    INVARIANT(tree != NULL || json_plain((struct str){(const char *)data + 1, size - 1}, &arena) == NULL);
+    json_decref(tree);
     struct str type = str_of(types[data[0] % (sizeof types / sizeof types[0])]);
     if (fact_decode(type, (struct str){(const char *)data + 1, size - 1}, &arena, &fact, &known, &err)) {
         INVARIANT(known && fact.seq > 0 && fact.n < fact.of && fact.ledger.len > 0);

@@ -12,11 +12,10 @@ sys.path[:0] = [os.path.join(HERE, "..", "support"), os.path.join(HERE, "..", "c
 import kafka  # noqa: E402
 import postgres  # noqa: E402
 from event_schemas import EventSchemas, make_all_types  # noqa: E402
-from fleet import TOPICS, Fleet, need_roles  # noqa: E402
+from fleet import TOPICS, Fleet  # noqa: E402
 from live import Client, open_wallets, setting  # noqa: E402
 from tap import SOURCE, Tap, read, skip_all  # noqa: E402
 
-need_roles()
 postgres.need_shared()
 kafka.need_shared()
 PYTHON = os.path.join(SOURCE, "build-tools", "venv", "bin", "python3")

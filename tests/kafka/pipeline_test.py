@@ -10,20 +10,15 @@ sys.path.insert(0, os.path.join(HERE, "..", "contract"))
 import kafka  # noqa: E402
 import postgres  # noqa: E402
 from event_schemas import EventSchemas  # noqa: E402
-from fleet import TOPICS, Fleet, need_roles  # noqa: E402
+from fleet import TOPICS, Fleet  # noqa: E402
 from live import Client, open_wallets, setting  # noqa: E402
 from tap import Tap  # noqa: E402
 
-need_roles()
 postgres.need_shared()
 kafka.need_shared()
 TRANSFERS = setting("CREDITLEDGER_TEST_PIPELINE_TRANSFERS", 100_000)
 WALLETS, BULK = 200, 1000
 SAMPLE = 50  # so many messages for one that is held against its schema; kafka/consumer does it with all
-# How many events a record is before its entries: one, but for what is told by its entries alone.
-KINDS = {"opening": ("ledger.account.v1", "ledger.account.opened.v1"), "revision": ("ledger.account.v1", "ledger.account.revised.v1"),
-         "transfer": ("ledger.transfer.v1", "ledger.transfer.posted.v1"), "reversal": ("ledger.transfer.v1", "ledger.transfer.reversed.v1"),
-         "declined": ("ledger.transfer.v1", "ledger.transfer.declined.v1")}
 
 
 def transfers():
@@ -50,21 +45,6 @@ def post_all(client):
 def count(statuses, answer):
     for one in answer["results"] if isinstance(answer, dict) else answer:
         statuses[one["status"]] = statuses.get(one["status"], 0) + 1
-
-
-def expected(fleet):
-    """From the journal's own tables: topic to {event id: (key, type, place in the order of its key)}."""
-    topics = {topic: {} for topic in TOPICS}
-    rows = fleet.sql("SELECT j.seq, kind_name(j.kind), uuid(j.id_high, j.seq, j.id_low), e.leg, e.version, "
-                     "uuid(a.id_high, a.number, a.id_low) FROM journal j JOIN entry e USING (ledger, seq) "
-                     "JOIN account a ON a.ledger = e.ledger AND a.number = e.account ORDER BY j.seq, e.leg")
-    for row in rows.splitlines():
-        seq, kind, record, leg, version, account = row.split("|")
-        if leg == "0":
-            topic, event = KINDS[kind]
-            topics[topic][f"main:{seq}"] = (account if topic == "ledger.account.v1" else record, event, int(seq))
-        topics["ledger.entry.v1"][f"main:{seq}:{leg}"] = (account, "ledger.entry.posted.v1", int(version))
-    return topics
 
 
 def check_topic(tap, fleet, schemas, topic, wanted):
@@ -110,7 +90,7 @@ def main():
         client.close()
         with tap.point("relay and projector get to the end"):
             fleet.settle(seconds=400)
-        wanted = expected(fleet)
+        wanted = fleet.events()
         for topic in TOPICS:
             check_topic(tap, fleet, schemas, topic, wanted[topic])
         check_position(tap, fleet, schemas)

@@ -12,12 +12,11 @@ import yaml
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import prometheus as prom  # noqa: E402
-from fleet import Fleet, need_roles  # noqa: E402
+from fleet import Fleet  # noqa: E402
 from live import Client  # noqa: E402
 from tap import Tap, read  # noqa: E402
 
 prom.need_programs()
-need_roles()
 # A collector that is not there: a server without one has no series of spans.
 os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = "http://127.0.0.1:9"
 METRIC = re.compile(r"\b(?:creditledger|process)_\w+\b|\bup\b")

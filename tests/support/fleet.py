@@ -13,16 +13,12 @@ import time
 import kafka
 import postgres
 from live import PROGRAM, SLOWNESS, Client, Lost, Node, migrate
-from tap import skip_all
 
 TOPICS = ("ledger.transfer.v1", "ledger.entry.v1", "ledger.account.v1")
-
-
-def need_roles():
-    """For programs of tests that need more than the API of a server."""
-    done = subprocess.run([PROGRAM, "serve", "--help"], capture_output=True, text=True, check=False)
-    if "--kafka-brokers" not in done.stdout or "--roles" not in done.stdout:
-        skip_all("this server has no roles")
+# How many events a record is before its entries: one, but for what is told by its entries alone.
+KINDS = {"opening": ("ledger.account.v1", "ledger.account.opened.v1"), "revision": ("ledger.account.v1", "ledger.account.revised.v1"),
+         "transfer": ("ledger.transfer.v1", "ledger.transfer.posted.v1"), "reversal": ("ledger.transfer.v1", "ledger.transfer.reversed.v1"),
+         "declined": ("ledger.transfer.v1", "ledger.transfer.declined.v1")}
 
 
 def metric(node, name):
@@ -70,6 +66,20 @@ class Fleet:
         """The newest seq of each ledger, from the journal itself."""
         rows = self.sql("SELECT l.name, max(j.seq) FROM journal j JOIN ledger l ON l.id = j.ledger GROUP BY 1")
         return {name: int(seq) for name, seq in (row.split("|") for row in rows.splitlines())}
+
+    def events(self):
+        """From the journal's own tables: topic to {event id: (key, type, place in the order of its key)}."""
+        topics = {topic: {} for topic in TOPICS}
+        rows = self.sql("SELECT j.seq, kind_name(j.kind), uuid(j.id_high, j.seq, j.id_low), e.leg, e.version, "
+                        "uuid(a.id_high, a.number, a.id_low) FROM journal j JOIN entry e USING (ledger, seq) "
+                        "JOIN account a ON a.ledger = e.ledger AND a.number = e.account ORDER BY j.seq, e.leg")
+        for row in rows.splitlines():
+            seq, kind, record, leg, version, account = row.split("|")
+            if leg == "0":
+                topic, event = KINDS[kind]
+                topics[topic][f"main:{seq}"] = (account if topic == "ledger.account.v1" else record, event, int(seq))
+            topics["ledger.entry.v1"][f"main:{seq}:{leg}"] = (account, "ledger.entry.posted.v1", int(version))
+        return topics
 
     def reached(self, name):
         """creditledger_published_seq or creditledger_projected_seq: the highest that a process shows, by ledger."""
