@@ -27,6 +27,9 @@
 #define GAP_PAUSE_MS 1000
 #define MEASURE_US 1000000 /* how often lag and parked messages are counted */
 #define SCRUB_US 1000000   /* how often it is tried while readers are in the way */
+#define BUSY_FACTS 24      /* of one batch: more keep coming */
+#define MANY_FACTS 2048    /* of one batch: it is behind, and nothing is to be gained */
+#define GATHER_MS 10       /* between two batches then, at most */
 #define NAMES 64           /* ledgers of a batch that are remembered as told */
 #define CONFLICTS_MAX 20   /* in a row: that is nobody else's turn, it is something that will not go away */
 
@@ -384,6 +387,18 @@ static int scrub(struct projector *p, struct err *err)
     return r == ERR_BUSY ? 0 : r;
 }
 
+/*
+ * A batch has a price of its own, whatever is in it: a transaction, a dozen statements, rows of progress. While facts keep
+ * coming the next ones are given a moment to gather, as long as the last batch took: at most half of the time is spent on
+ * small ones.
+ */
+static void gather(const struct projector *p, int64_t took_us)
+{
+    if (p->batch.n < BUSY_FACTS || p->batch.n >= MANY_FACTS)
+        return;
+    (void)rest(p, took_us < GATHER_MS * 1000 ? (int)(took_us / 1000) : GATHER_MS);
+}
+
 static int project(struct projector *p, struct err *err)
 {
     int r = p->model == NULL ? open_model(p, err) : 0;
@@ -391,14 +406,18 @@ static int project(struct projector *p, struct err *err)
         r = p->source->ops->next(p->source, READMODEL_BATCH_MAX, WAIT_MS, &p->batch, err);
     if (r != 0)
         return r;
+    int64_t began_us = projector_monotonic_us();
     if (p->batch.n == 0 && p->batch.n_parked == 0)
         following(p);
     else
         r = apply(p, err);
+    int64_t took_us = projector_monotonic_us() - began_us;
     if (r == 0)
         r = scrub(p, err);
     if (r == 0)
         measure(p);
+    if (r == 0)
+        gather(p, took_us);
     return r;
 }
 
