@@ -279,6 +279,41 @@ static void test_change_of_source(void **state)
     kafka_stage_free(s);
 }
 
+/* Nothing came, and so nothing waits: that would be believed for ever of a reader that gets nothing. */
+static void test_lag_of_who_gets_nothing(void **state)
+{
+    (void)state;
+    struct stage *s = kafka_stage(20);
+    struct err err = {0};
+    struct readmodel *m;
+    struct source *source;
+    struct source_batch batch = {0};
+    struct source_lag lag = {.records = 1};
+    size_t facts = 0;
+    arena_init(&batch.arena, 0);
+    publish(s, 1, stage_head(s), 0);
+    good(readmodel_open(s->read_url, &(struct readmodel_options){.create = true}, &m, &err), &err);
+    good(source_kafka_open(&kafka, &source, &err), &err);
+    good(source->ops->seek(source, m, &err), &err);
+    for (int i = 0; i < TIMEOUT_MS / 100 && (facts < s->books.n_facts || lag.records > 0); i++) {
+        good(source->ops->next(source, READMODEL_BATCH_MAX, 100, &batch, &err), &err);
+        good(source->ops->lag(source, &lag, &err), &err);
+        facts += batch.n;
+    }
+    assert_true(facts >= s->books.n_facts);
+    CHECK_INT("read to the end", lag.records, 0);
+    publish(s, 1, stage_head(s), 0);
+    for (int i = 0; i < TIMEOUT_MS / 100 && lag.records == 0; i++) {
+        usleep(100000);
+        good(source->ops->lag(source, &lag, &err), &err);
+    }
+    assert_true(lag.records >= facts);
+    source->ops->close(source);
+    readmodel_close(m);
+    arena_fini(&batch.arena);
+    kafka_stage_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -288,6 +323,7 @@ int main(void)
         cmocka_unit_test(test_missing_transfer),
         cmocka_unit_test(test_made_anew),
         cmocka_unit_test(test_change_of_source),
+        cmocka_unit_test(test_lag_of_who_gets_nothing),
     };
     char url[STAGE_URL_SIZE];
     log_setup(LOG_ERROR + 1, LOG_JSON);
