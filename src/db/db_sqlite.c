@@ -15,6 +15,7 @@
 
 #include "db/db_internal.h"
 
+#define WAL_WAIT_MS 40
 #define CACHE_WRITER_BYTES (64 << 20)
 #define CACHE_READER_BYTES (8 << 20)
 #define MMAP_BYTES (256 << 20)
@@ -371,19 +372,39 @@ static int open_file(struct db_sqlite *s, const char *path, const struct db_opti
     return 0;
 }
 
+/*
+ * Several programs may make the file at once. Who changes the mode of the log waits for all others while it holds them up
+ * itself: two would wait for each other until their time is over, so each lets go soon and comes again, after another while.
+ */
+static int use_wal(struct db_sqlite *s, const char *path, struct err *err)
+{
+    sqlite3_busy_timeout(s->file, WAL_WAIT_MS);
+    int rc = ERR_BUSY;
+    for (int waited = 0; rc == ERR_BUSY && waited <= s->db.busy_timeout_ms; waited += WAL_WAIT_MS) {
+        unsigned char while_ms;
+        rc = exec(s, "PRAGMA journal_mode = WAL;", path, err);
+        sqlite3_randomness(sizeof while_ms, &while_ms);
+        if (rc == ERR_BUSY)
+            (void)usleep((useconds_t)(while_ms % WAL_WAIT_MS) * 1000);
+    }
+    sqlite3_busy_timeout(s->file, s->db.busy_timeout_ms);
+    return rc;
+}
+
 static int set_pragmas(
     struct db_sqlite *s, const char *path, const struct db_options *options, struct err *err)
 {
     char sql[512];
     snprintf(sql, sizeof sql,
-        "%sPRAGMA synchronous = %s; PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size "
+        "PRAGMA synchronous = %s; PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size "
         "= -%d; PRAGMA mmap_size = "
         "%d;"
         "PRAGMA wal_autocheckpoint = %d; PRAGMA journal_size_limit = %d; PRAGMA query_only = %s;",
-        options->create ? "PRAGMA journal_mode = WAL;" : "", options->part == NULL ? "FULL" : "NORMAL",
+        options->part == NULL ? "FULL" : "NORMAL",
         (options->read_only ? CACHE_READER_BYTES : CACHE_WRITER_BYTES) >> 10, MMAP_BYTES, CHECKPOINT_PAGES,
         WAL_KEEP_BYTES, options->read_only ? "ON" : "OFF");
-    return exec(s, sql, path, err);
+    int rc = options->create ? use_wal(s, path, err) : 0;
+    return rc != 0 ? rc : exec(s, sql, path, err);
 }
 
 int db_sqlite_open(const char *path, const struct db_options *options, struct db **ret_db, struct err *err)
