@@ -70,11 +70,16 @@ class Watcher(threading.Thread):
             self.wrong.append(f"account {account}: {said}")
 
 
+def command(program, node, *arguments):
+    """A subcommand that may take its time."""
+    return subprocess.run([program, *arguments, *node.where()], capture_output=True, text=True, check=False)
+
+
 def fill(program, where, arguments):
     began = time.monotonic()
-    command = [program, "bench", "--in-process", "--batch", BATCH, "--requests", arguments.transfers // BATCH, "--accounts", arguments.accounts,
+    options = [program, "bench", "--in-process", "--batch", BATCH, "--requests", arguments.transfers // BATCH, "--accounts", arguments.accounts,
                "--no-verify", "--json", "--quiet", *where]
-    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, check=True)
+    done = subprocess.run([str(o) for o in options], capture_output=True, text=True, check=True)
     print(f"{arguments.transfers} transfers in the journal after {time.monotonic() - began:.0f} s", flush=True)
     return json.loads(done.stdout)["run"]
 
@@ -108,7 +113,7 @@ def measure(node, run, arguments, program):
     watcher.start()
     time.sleep(2)
     began = time.monotonic()
-    done = node.run("projections", "rebuild", "--json")
+    done = command(program, node, "projections", "rebuild", "--json")
     took = time.monotonic() - began
     beside = load.poll() is None  # the load lasted as long as the rebuild
     posted = json.loads(load.communicate()[0] or "{}")
@@ -117,7 +122,7 @@ def measure(node, run, arguments, program):
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     caught_up(node)
-    check = node.run("projections", "check")
+    check = command(program, node, "projections", "check")
     took_ms = sorted(1000 * t for t in watcher.took)
     result = {"transfers": arguments.transfers, "database": arguments.database, "rebuild": report, "seconds": round(took, 1),
               "recordsPerSecond": round(report["records"] / took), "answers": watcher.answers, "wrong": watcher.wrong[:10],
