@@ -70,6 +70,28 @@ def check_baseline():
         assert any("sum" in p for p in baseline.audit(url, 0, before))
 
 
+def program(name, *options):
+    """What it writes; that it was right is in its exit code."""
+    with tempfile.TemporaryDirectory(prefix="creditledger-bench-") as directory:
+        path = os.path.join(directory, "all.json")
+        done = subprocess.run([sys.executable, os.path.join(HERE, name), "--build", BUILD, "--json", path, *options],
+                              capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"exit {done.returncode}\n{done.stdout}{done.stderr}"
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)
+
+
+def check_pipeline():
+    """Over the embedded default: with Kafka the same road is what tests/kafka is for."""
+    for part in program("pipeline.py", "--database", "sqlite", "--rates", "50", "--seconds", "1", "--accounts", "50", "--on"):
+        assert part["sound"] and part["probes"] > 0 and part["lagMs"]["p95"] >= 0 and part["transfersPerSecond"] > 0, part
+
+
+def check_rebuild():
+    result = program("rebuild.py", "--transfers", "3000", "--accounts", "50", "--rate", "50")
+    assert result["answers"] > 0 and not result["wrong"] and result["rebuild"]["records"] >= 3000, result
+
+
 def check_faults():
     """A missing transfer, a problem or no transfers at all make the run unsound."""
     def judge(result):
@@ -91,6 +113,10 @@ def main():
         check_faults()
     with tap.point("everything over SQLite"):
         run("sqlite")
+    with tap.point("the road from the POST to the read model's row"):
+        check_pipeline()
+    with tap.point("a rebuild beside load, its answers held against the journal"):
+        check_rebuild()
     for name, check in (("everything over PostgreSQL", check_postgres), ("the hand-written ledger is audited", check_baseline)):
         with tap.point(name):
             if postgres.BIN is None:
