@@ -1,6 +1,5 @@
 /* `creditledger projections`: the read model from outside: how far it is, whether it is right, and made anew. */
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -24,31 +23,6 @@ struct work {
 };
 
 /* --- help for all of them ----------------------------------------------------------------------------------- */
-
-static volatile sig_atomic_t interrupted;
-
-static void on_signal(int number)
-{
-    (void)number;
-    interrupted = 1;
-}
-
-/* The first signal asks to stop, the second ends the process as usual. */
-static void mind_signals(void)
-{
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
-    sigemptyset(&action.sa_mask);
-    (void)sigaction(SIGINT, &action, NULL);
-    (void)sigaction(SIGTERM, &action, NULL);
-}
-
-static bool on_progress(void *ctx, uint64_t done, uint64_t total)
-{
-    struct progress *progress = ctx;
-    progress->total = total;
-    progress_at(progress, done);
-    return !interrupted;
-}
 
 static int fail(const struct work *w, int code, const struct err *err)
 {
@@ -239,7 +213,7 @@ static void on_difference(void *ctx, const struct check_difference *d)
 static bool on_checked(void *ctx, uint64_t done, uint64_t total)
 {
     struct check *c = ctx;
-    return on_progress(&c->progress, done, total);
+    return progress_step(&c->progress, done, total);
 }
 
 static void check_result(const struct check *c, const struct check_report *r, double seconds)
@@ -275,7 +249,7 @@ static int run_check(const struct work *w)
     struct check_report report;
     struct err err = {0};
     strbuf_init(&c.differences);
-    mind_signals();
+    progress_mind_signals();
     int64_t began = store_now(NULL);
     progress_begin(&c.progress, "checking", 0, w->json);
     int r = projector_check(&w->config, on_difference, on_checked, &c, &report, &err);
@@ -317,9 +291,9 @@ static int run_rebuild(const struct work *w)
     struct progress progress;
     struct rebuild_report report;
     struct err err = {0};
-    mind_signals();
+    progress_mind_signals();
     progress_begin(&progress, "rebuilding", 0, w->json);
-    int r = projector_rebuild(&w->config, on_progress, &progress, &report, &err);
+    int r = projector_rebuild(&w->config, progress_step, &progress, &report, &err);
     progress_end(&progress);
     if (r != 0)
         return options_fail(w->o, r == ERR_CORRUPT ? EXIT_FAULT : EXIT_ENVIRONMENT, "%s", err.message);

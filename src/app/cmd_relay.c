@@ -1,6 +1,5 @@
 /* `creditledger relay`: what is published and what is not, publishing again, and the topics. */
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -20,31 +19,6 @@ struct work {
     struct downstream downstream;
     struct relay_config config;
 };
-
-static volatile sig_atomic_t interrupted;
-
-static void on_signal(int number)
-{
-    (void)number;
-    interrupted = 1;
-}
-
-/* The first signal asks to stop, the second ends the process as usual. */
-static void mind_signals(void)
-{
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
-    sigemptyset(&action.sa_mask);
-    (void)sigaction(SIGINT, &action, NULL);
-    (void)sigaction(SIGTERM, &action, NULL);
-}
-
-static bool on_progress(void *ctx, uint64_t done, uint64_t total)
-{
-    struct progress *progress = ctx;
-    progress->total = total;
-    progress_at(progress, done);
-    return !interrupted;
-}
 
 static int fail(const struct work *w, int code, const struct err *err)
 {
@@ -115,11 +89,11 @@ static int run_replay(const struct work *w)
     if (after == NULL || !str_to_uint64(str_of(after), &seq))
         return options_fail(o, EXIT_USAGE,
             "replay needs --after N: the seq behind which to begin; 0 publishes everything again");
-    mind_signals();
+    progress_mind_signals();
     struct progress progress;
     struct err err = {0};
     progress_begin(&progress, "publishing", 0, w->json);
-    int rc = relay_replay(&w->config, options_get(o, "ledger"), seq, options_get(o, "topic"), on_progress,
+    int rc = relay_replay(&w->config, options_get(o, "ledger"), seq, options_get(o, "topic"), progress_step,
         &progress, &events, &err);
     progress_end(&progress);
     if (rc != 0)

@@ -1,5 +1,6 @@
 #include "app/progress.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
@@ -59,4 +60,28 @@ void progress_end(struct progress *p)
     if (p->on && p->drawn_us != p->started_us)
         fputs("\r\033[K", stderr);
     p->on = false;
+}
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number)
+{
+    (void)number;
+    interrupted = 1;
+}
+
+void progress_mind_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+    sigemptyset(&action.sa_mask);
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
+}
+
+bool progress_step(void *progress, uint64_t done, uint64_t total)
+{
+    struct progress *p = progress;
+    p->total = total;
+    progress_at(p, done);
+    return !interrupted;
 }

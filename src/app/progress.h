@@ -19,4 +19,9 @@ void progress_begin(struct progress *p, const char *label, uint64_t total, bool 
 void progress_at(struct progress *p, uint64_t done);
 void progress_end(struct progress *p); /* clears the line */
 
+/* From then on SIGINT and SIGTERM ask to stop: progress_step() says so. The second one ends the process as usual. */
+void progress_mind_signals(void);
+/* progress_at() as a callback; `progress` is a struct progress. False: it is to stop. */
+bool progress_step(void *progress, uint64_t done, uint64_t total);
+
 #endif
